@@ -1,0 +1,59 @@
+package vault
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// maxBudgets bounds how many budgets are remembered.
+const maxBudgets = 100_000
+
+// budgets are token buckets by name. They keep a looping agent from spending
+// the tenant's rate limit for everybody else.
+type budgets struct {
+	mu      sync.Mutex
+	buckets map[string]*rate.Limiter
+}
+
+// spend takes one call off the budget of who. It returns 0, or how long to wait
+// until there is one to take; then nothing was taken. The rate is per second.
+func (b *budgets) spend(kind, who string, perSecond float64, burst int) (wait time.Duration) {
+	name := joinKey(kind, who)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	limiter := b.buckets[name]
+	if limiter == nil || limiter.Limit() != rate.Limit(perSecond) || limiter.Burst() != burst {
+		b.makeRoom()
+		limiter = rate.NewLimiter(rate.Limit(perSecond), burst)
+		if b.buckets == nil {
+			b.buckets = make(map[string]*rate.Limiter)
+		}
+		b.buckets[name] = limiter
+	}
+	reservation := limiter.Reserve()
+	if wait = reservation.Delay(); wait > 0 {
+		reservation.Cancel()
+	}
+	return wait
+}
+
+// makeRoom forgets budgets that are whole again: a new one would equal them.
+// While maxBudgets are being spent at once, it forgets any.
+func (b *budgets) makeRoom() {
+	if len(b.buckets) < maxBudgets {
+		return
+	}
+	for name, limiter := range b.buckets {
+		if limiter.Tokens() >= float64(limiter.Burst()) {
+			delete(b.buckets, name)
+		}
+	}
+	for name := range b.buckets {
+		if len(b.buckets) < maxBudgets {
+			return
+		}
+		delete(b.buckets, name)
+	}
+}

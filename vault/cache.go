@@ -1,0 +1,176 @@
+package vault
+
+import (
+	"container/list"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// expiryMargin is how long before its end a provider's token is no longer
+	// handed out: it still has to travel.
+	expiryMargin = 5 * time.Second
+
+	// rejectInterval separates two drops of one entry. An upstream path that
+	// answers 401 to everybody must not cost an exchange per request.
+	rejectInterval = time.Minute
+)
+
+// Cache is what outlives a configuration: signing keys, the vault's answers,
+// exchanges on their way, budgets, and idle connections to Auth0. Several
+// Clients may share one; nothing in it crosses from one tenant, API, user,
+// agent, organization or account to another.
+type Cache struct {
+	transport *http.Transport
+	budgets   budgets
+
+	mu      sync.Mutex
+	keySets map[string]*keySet
+	flights map[string]*flight
+
+	// entries are the kept answers by question, and the same by account.
+	// recent has the one used last in front.
+	entries  map[string]*entry
+	accounts map[string]map[*entry]struct{}
+	recent   list.List
+}
+
+// entry is a kept answer. One whose token was rejected stays, without its
+// answer, to remember when that was.
+type entry struct {
+	key, account string
+	answer       *answer
+	until        time.Time
+	rejected     time.Time
+	element      *list.Element
+}
+
+// NewCache returns an empty Cache.
+func NewCache() *Cache {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 32 // all calls go to one host
+	return &Cache{
+		transport: transport,
+		keySets:   make(map[string]*keySet),
+		flights:   make(map[string]*flight),
+		entries:   make(map[string]*entry),
+		accounts:  make(map[string]map[*entry]struct{}),
+	}
+}
+
+// CloseIdleConnections closes connections to Auth0 that carry no call. Calls on
+// their way finish, and a Client that is still in use opens new ones.
+func (c *Cache) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+
+func (c *Cache) keySet(url string) *keySet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	set := c.keySets[url]
+	if set == nil {
+		set = &keySet{url: url}
+		c.keySets[url] = set
+	}
+	return set
+}
+
+// lookup returns the kept answer for key if it was asked for at or after
+// oldest, or nil.
+func (c *Cache) lookup(key string, oldest time.Time) *answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e == nil || e.answer == nil || !time.Now().Before(e.until) || e.answer.asked.Before(oldest) {
+		return nil
+	}
+	c.recent.MoveToFront(e.element)
+	return e.answer
+}
+
+// board returns the flight of that name, and whether it is new and the caller's
+// to fly.
+func (c *Cache) board(name, account string) (f *flight, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f := c.flights[name]; f != nil {
+		return f, false
+	}
+	f = &flight{account: account, done: make(chan struct{})}
+	c.flights[name] = f
+	return f, true
+}
+
+// land gives the flight's answer to those who wait, and keeps it under key
+// until then, unless the account was forgotten since the flight began.
+func (c *Cache) land(name string, f *flight, key string, until time.Time, maxEntries int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer close(f.done)
+	if f.stale {
+		return
+	}
+	delete(c.flights, name)
+	e := c.entries[key]
+	if !time.Now().Before(until) {
+		if f.answer.err == nil && e != nil {
+			e.answer = nil // a token to be used once supersedes a kept one
+		}
+		return // a failure says nothing about the kept answer
+	}
+	if f.answer.token != nil {
+		f.answer.token.key = key
+	}
+	if e == nil {
+		e = c.add(key, f.account)
+	}
+	e.answer, e.until = f.answer, until
+	c.recent.MoveToFront(e.element)
+	for len(c.entries) > maxEntries {
+		c.remove(c.recent.Back().Value.(*entry))
+	}
+}
+
+func (c *Cache) forget(account string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := range c.accounts[account] {
+		c.remove(e)
+	}
+	for name, f := range c.flights {
+		if f.account == account {
+			f.stale = true
+			delete(c.flights, name)
+		}
+	}
+}
+
+func (c *Cache) reject(token *Token) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[token.key]
+	if e == nil || e.answer == nil || e.answer.token != token || time.Since(e.rejected) < rejectInterval {
+		return false
+	}
+	e.answer, e.rejected = nil, time.Now()
+	return true
+}
+
+func (c *Cache) add(key, account string) *entry {
+	e := &entry{key: key, account: account}
+	e.element = c.recent.PushFront(e)
+	c.entries[key] = e
+	if c.accounts[account] == nil {
+		c.accounts[account] = make(map[*entry]struct{})
+	}
+	c.accounts[account][e] = struct{}{}
+	return e
+}
+
+func (c *Cache) remove(e *entry) {
+	c.recent.Remove(e.element)
+	delete(c.entries, e.key)
+	delete(c.accounts[e.account], e)
+	if len(c.accounts[e.account]) == 0 {
+		delete(c.accounts, e.account)
+	}
+}

@@ -1,0 +1,171 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	josejson "github.com/go-jose/go-jose/v4/json"
+)
+
+const (
+	// maxAnswer bounds what is read of one answer. The largest we expect is a
+	// page of connected accounts, some 20 KB.
+	maxAnswer = 256 << 10
+
+	// maxRetryAfter caps what an answer can make callers wait.
+	maxRetryAfter = time.Minute
+
+	// defaultRetryAfter is for a 429 that does not say.
+	defaultRetryAfter = 2 * time.Second
+)
+
+// Answer is one answer of Auth0, read whole.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Call sends one request to Auth0: within the tenant's budget and the
+// configured timeout, following no redirect, reading a bounded answer. Its
+// errors are [*Error]: CodeTimeout, CodeUnavailable for transport failures and
+// 5xx, CodeThrottled for 429 and a spent budget, CodeMisconfigured for a
+// redirect. Every other status is the caller's to judge.
+func (c *Client) Call(req *http.Request) (*Answer, error) {
+	if wait := c.cache.budgets.spend("tenant", c.issuer, float64(c.tenantBudget), 10*c.tenantBudget); wait > 0 {
+		return nil, &Error{Code: CodeThrottled, Reason: "tenant_budget", RetryAfter: wait}
+	}
+	answer, err := c.fetch(req)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case answer.Status == http.StatusTooManyRequests:
+		return nil, &Error{Code: CodeThrottled, Reason: "too_many_requests", Status: answer.Status, RetryAfter: retryAfter(answer.Header)}
+	case answer.Status >= 500:
+		return nil, &Error{Code: CodeUnavailable, Reason: "server_error", Status: answer.Status}
+	case answer.Status >= 300 && answer.Status < 400:
+		return nil, &Error{Code: CodeMisconfigured, Reason: "redirect", Status: answer.Status, Err: errors.New("Auth0 redirects: is the domain the one that Auth0 serves?")}
+	}
+	return answer, nil
+}
+
+// fetch is Call without budget and judgement.
+func (c *Client) fetch(req *http.Request) (*Answer, error) {
+	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
+	defer cancel()
+	req = req.WithContext(ctx)
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, transportError(err)
+	}
+	if len(body) > maxAnswer {
+		return nil, &Error{Code: CodeUnavailable, Reason: "answer_too_large", Status: resp.StatusCode}
+	}
+	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
+}
+
+func transportError(err error) *Error {
+	var netErr net.Error
+	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &netErr) && netErr.Timeout()) {
+		return &Error{Code: CodeTimeout, Reason: "timeout", Err: err}
+	}
+	return &Error{Code: CodeUnavailable, Reason: "unreachable", Err: err}
+}
+
+// retryAfter reads what a 429 says about when to come back: Retry-After in
+// seconds or as a date, else Auth0's x-ratelimit-reset in Unix seconds.
+func retryAfter(h http.Header) time.Duration {
+	wait := defaultRetryAfter
+	if v := h.Get("Retry-After"); v != "" {
+		if seconds, err := strconv.ParseInt(v, 10, 32); err == nil {
+			wait = time.Duration(seconds) * time.Second
+		} else if date, err := http.ParseTime(v); err == nil {
+			wait = time.Until(date)
+		}
+	} else if reset, err := strconv.ParseInt(h.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
+		wait = time.Until(time.Unix(reset, 0))
+	}
+	return min(max(wait, time.Second), maxRetryAfter)
+}
+
+// decode reads JSON strictly: member names in exact case, none twice, nothing
+// after the value. encoding/json would take "Access_Token" for "access_token".
+func decode(data []byte, v any) error { return josejson.Unmarshal(data, v) }
+
+// oauthError is the error answer of RFC 6749 §5.2.
+type oauthError struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+	// Auth0 has been seen to send this one instead.
+	Alternative string `json:"description"`
+}
+
+// parseOAuthError returns the error answer in body, if it is one. secrets are
+// what the request carried: a description that repeats part of one is dropped.
+func parseOAuthError(body []byte, secrets ...string) (code string, description error, ok bool) {
+	var e oauthError
+	if err := decode(body, &e); err != nil || !isReason(e.Code) || repeats(e.Code, secrets) {
+		return "", nil, false
+	}
+	text := e.Description
+	if text == "" {
+		text = e.Alternative
+	}
+	if text == "" || repeats(text, secrets) {
+		return e.Code, nil, true
+	}
+	return e.Code, fmt.Errorf("Auth0: %s", printable(text, 300)), true
+}
+
+// isReason tells whether s is fit for Error.Reason.
+func isReason(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, b := range []byte(s) {
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' && b != '.' && b != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// repeats tells whether text holds 12 characters in a row of a secret.
+func repeats(text string, secrets []string) bool {
+	const window = 12
+	for _, secret := range secrets {
+		if secret != "" && len(secret) < window && strings.Contains(text, secret) {
+			return true
+		}
+		for i := 0; i+window <= len(text); i++ {
+			if strings.Contains(secret, text[i:i+window]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// printable cuts text to at most n bytes of printable ASCII.
+func printable(text string, n int) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text[:min(len(text), n)])
+}

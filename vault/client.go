@@ -1,0 +1,243 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Defaults of [Config], with the reason for each.
+const (
+	// DefaultTimeout bounds one call to Auth0: longer than any healthy answer,
+	// shorter than the patience of most HTTP clients.
+	DefaultTimeout = 10 * time.Second
+
+	// DefaultMaxAge is how long a provider's token may outlive a revocation
+	// that happened elsewhere.
+	DefaultMaxAge = time.Hour
+
+	// DefaultMaxEntries bounds the memory of a Cache.
+	DefaultMaxEntries = 100_000
+
+	// DefaultUserBudget is how many exchanges one agent may cause for one user
+	// in a minute: far above any sane need, since answers are cached.
+	DefaultUserBudget = 120
+
+	// DefaultTenantBudget is how many calls a second all callers together may
+	// cause. It fits the Authentication API limit of Auth0's enterprise plans;
+	// Auth0's own 429 protects smaller ones.
+	DefaultTenantBudget = 100
+)
+
+// Config describes one Auth0 tenant, one API of it, and the client that
+// exchanges tokens for that API. Domain, Audience, ClientID and ClientSecret are
+// required; the zero value of every other field means its default.
+type Config struct {
+	// Domain is the tenant's or its custom domain's host, or an https URL of
+	// it. An http URL is accepted for loopback hosts only. Tokens must have
+	// been issued under this very domain.
+	Domain string
+
+	// Audience is the identifier of the API whose access tokens callers send.
+	Audience string
+
+	// ClientID and ClientSecret belong to the Custom API client that is linked
+	// to this API (app_type resource_server) and may use the Token Vault grant.
+	ClientID     string
+	ClientSecret Secret
+
+	// AuthMethod is how that client authenticates: "client_secret_post"
+	// (default) or "client_secret_basic".
+	AuthMethod string
+
+	// Algorithms lists the signatures that count: RS256 (default), PS256, ES256.
+	Algorithms []string
+
+	// Timeout bounds one call to Auth0. Default: DefaultTimeout.
+	Timeout time.Duration
+
+	// MaxAge bounds how long a provider's token is kept. Default: DefaultMaxAge.
+	MaxAge time.Duration
+
+	// MaxEntries bounds how many answers are kept. Default: DefaultMaxEntries.
+	MaxEntries int
+
+	// UserBudget is how many exchanges per minute one agent may cause for one
+	// user. Default: DefaultUserBudget.
+	UserBudget int
+
+	// TenantBudget is how many calls per second may go to the tenant, ten
+	// seconds' worth at once. Default: DefaultTenantBudget.
+	TenantBudget int
+
+	// Cache holds what outlives this Client. Default: a new one.
+	Cache *Cache
+
+	// Transport carries the calls to Auth0. Default: the Cache's own.
+	Transport http.RoundTripper
+}
+
+// Client verifies access tokens of one API and exchanges them. Make one with
+// [New]. It is safe for concurrent use and needs no closing.
+type Client struct {
+	issuer       string
+	audience     string
+	clientID     string
+	clientSecret Secret
+	basicAuth    bool
+	algorithms   []jose.SignatureAlgorithm
+	timeout      time.Duration
+	maxAge       time.Duration
+	maxEntries   int
+	userBudget   int
+	tenantBudget int
+	cache        *Cache
+	http         *http.Client
+	keys         *keySet
+}
+
+// New checks cfg and returns a Client for it. It makes no network call.
+func New(cfg Config) (*Client, error) {
+	issuer, err := ParseDomain(cfg.Domain)
+	if err != nil {
+		return nil, fmt.Errorf("domain: %w", err)
+	}
+	for name, value := range map[string]string{
+		"audience": cfg.Audience, "client id": cfg.ClientID, "client secret": cfg.ClientSecret.Reveal(),
+	} {
+		if value == "" {
+			return nil, fmt.Errorf("%s: required", name)
+		}
+	}
+	basic, err := ParseAuthMethod(cfg.AuthMethod)
+	if err != nil {
+		return nil, err
+	}
+	algorithms, err := parseAlgorithms(cfg.Algorithms)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		issuer:       issuer,
+		audience:     cfg.Audience,
+		clientID:     cfg.ClientID,
+		clientSecret: cfg.ClientSecret,
+		basicAuth:    basic,
+		algorithms:   algorithms,
+		timeout:      cfg.Timeout,
+		maxAge:       cfg.MaxAge,
+		maxEntries:   cfg.MaxEntries,
+		userBudget:   cfg.UserBudget,
+		tenantBudget: cfg.TenantBudget,
+		cache:        cfg.Cache,
+	}
+	if err := c.setDefaults(); err != nil {
+		return nil, err
+	}
+	transport := cfg.Transport
+	if transport == nil {
+		transport = c.cache.transport
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
+	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
+	return c, nil
+}
+
+func (c *Client) setDefaults() error {
+	if c.timeout < 0 || c.maxAge < 0 || c.maxEntries < 0 || c.userBudget < 0 || c.tenantBudget < 0 {
+		return errors.New("timeout, max age, max entries and budgets must not be negative")
+	}
+	if c.timeout == 0 {
+		c.timeout = DefaultTimeout
+	}
+	if c.maxAge == 0 {
+		c.maxAge = DefaultMaxAge
+	}
+	if c.maxEntries == 0 {
+		c.maxEntries = DefaultMaxEntries
+	}
+	if c.userBudget == 0 {
+		c.userBudget = DefaultUserBudget
+	}
+	if c.tenantBudget == 0 {
+		c.tenantBudget = DefaultTenantBudget
+	}
+	if c.cache == nil {
+		c.cache = NewCache()
+	}
+	return nil
+}
+
+// Issuer returns the tenant's issuer identifier: the domain's URL with its
+// trailing slash, as it stands in the `iss` claim.
+func (c *Client) Issuer() string { return c.issuer }
+
+// Audience returns the identifier of the API.
+func (c *Client) Audience() string { return c.audience }
+
+// HTTPClient returns the client that carries calls to Auth0, for code that has
+// to hand one to a library. It follows no redirect.
+func (c *Client) HTTPClient() *http.Client { return c.http }
+
+// ParseDomain turns an Auth0 domain, "tenant.eu.auth0.com" or an https URL of
+// that host, into its issuer identifier. An http URL is accepted for loopback
+// hosts only.
+func ParseDomain(domain string) (issuer string, err error) {
+	if domain == "" {
+		return "", errors.New("required")
+	}
+	if !strings.Contains(domain, "://") {
+		domain = "https://" + domain
+	}
+	u, err := url.Parse(domain)
+	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("not a host or an https URL of one")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+		return "", errors.New("must be https; http is for loopback hosts only")
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host) + "/", nil
+}
+
+// ParseAuthMethod reads a token_endpoint_auth_method; empty is the default.
+func ParseAuthMethod(method string) (basic bool, err error) {
+	switch method {
+	case "", "client_secret_post":
+		return false, nil
+	case "client_secret_basic":
+		return true, nil
+	}
+	return false, fmt.Errorf("client authentication %q: want client_secret_post or client_secret_basic", method)
+}
+
+func parseAlgorithms(names []string) ([]jose.SignatureAlgorithm, error) {
+	if len(names) == 0 {
+		return []jose.SignatureAlgorithm{jose.RS256}, nil
+	}
+	supported := []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
+	var algorithms []jose.SignatureAlgorithm
+	for _, name := range names {
+		alg := jose.SignatureAlgorithm(name)
+		if !slices.Contains(supported, alg) {
+			return nil, fmt.Errorf("algorithm %q: want RS256, PS256 or ES256", name)
+		}
+		algorithms = append(algorithms, alg)
+	}
+	return algorithms, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// refuseRedirects keeps secrets and subject tokens on the tenant's host: a 307
+// would carry both to wherever it points.
+func refuseRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -1,0 +1,172 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	josejson "github.com/go-jose/go-jose/v4/json"
+)
+
+// The Token Vault grant with an access token as its subject (Auth0: "Access
+// Token Exchange with Token Vault"). The requested type does begin with http:.
+const (
+	grantType          = "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"
+	subjectTokenType   = "urn:ietf:params:oauth:token-type:access_token"
+	requestedTokenType = "http://auth0.com/oauth/token-type/federated-connection-access-token"
+)
+
+// exchange asks Token Vault for the token of caller's user at req.Connection.
+func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
+	subject := q.caller.raw.Reveal()
+	form := url.Values{
+		"grant_type":           {grantType},
+		"subject_token":        {subject},
+		"subject_token_type":   {subjectTokenType},
+		"requested_token_type": {requestedTokenType},
+		"connection":           {q.request.Connection},
+	}
+	if q.request.LoginHint != "" {
+		form.Set("login_hint", q.request.LoginHint)
+	}
+	req, err := c.tokenRequest(ctx, form)
+	if err != nil {
+		return nil, &Error{Code: CodeMisconfigured, Reason: "request", Err: errors.New("the domain gives no valid URL")}
+	}
+	asked := time.Now()
+	answer, err := c.Call(req)
+	if err != nil {
+		return nil, asError(err)
+	}
+	switch {
+	case answer.Status == http.StatusOK:
+		return parseToken(answer.Body, asked)
+	case answer.Status >= 400:
+		return nil, classify(answer, q.request.LoginHint != "", subject, c.clientSecret.Reveal())
+	}
+	return nil, &Error{Code: CodeUnavailable, Reason: "unexpected_status", Status: answer.Status}
+}
+
+// tokenRequest is a request to the token endpoint with our client's
+// authentication (RFC 6749 §2.3.1).
+func (c *Client) tokenRequest(ctx context.Context, form url.Values) (*http.Request, error) {
+	if !c.basicAuth {
+		form.Set("client_id", c.clientID)
+		form.Set("client_secret", c.clientSecret.Reveal())
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.issuer+"oauth/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	if c.basicAuth {
+		req.SetBasicAuth(url.QueryEscape(c.clientID), url.QueryEscape(c.clientSecret.Reveal()))
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return req, nil
+}
+
+// parseToken reads a success answer (RFC 6749 §5.1). Whatever is not exactly
+// that makes no sense, and a token that is not understood is not passed on.
+func parseToken(body []byte, asked time.Time) (*Token, *Error) {
+	var answer struct {
+		AccessToken string              `json:"access_token"`
+		TokenType   string              `json:"token_type"`
+		Scope       string              `json:"scope"`
+		ExpiresIn   josejson.RawMessage `json:"expires_in"`
+	}
+	if err := decode(body, &answer); err != nil {
+		return nil, senseless("not the JSON of a token")
+	}
+	if !isToken(answer.AccessToken) {
+		return nil, senseless("access_token is no token")
+	}
+	if !strings.EqualFold(answer.TokenType, "Bearer") {
+		return nil, senseless("token_type is not Bearer")
+	}
+	token := &Token{value: NewSecret(answer.AccessToken)}
+	if scopes := SplitScopes(answer.Scope); len(scopes) > 0 {
+		token.Scopes = scopes
+	}
+	if len(answer.ExpiresIn) > 0 {
+		life, ok := parseSeconds(string(answer.ExpiresIn))
+		if !ok {
+			return nil, senseless("expires_in is no integer")
+		}
+		token.Expiry = asked.Add(life)
+	}
+	return token, nil
+}
+
+// isToken tells whether s is an access-token of RFC 6749 §A.12 that survives
+// being a header value.
+func isToken(s string) bool {
+	for _, b := range []byte(s) {
+		if b < ' ' || b > '~' {
+			return false
+		}
+	}
+	return s != "" && strings.TrimSpace(s) == s
+}
+
+// parseSeconds reads an integer number of seconds, cut to ten years either way.
+func parseSeconds(s string) (time.Duration, bool) {
+	const limit = 10 * 365 * 24 * 3600
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || strings.HasPrefix(s, "+") {
+		return 0, false
+	}
+	return time.Duration(min(max(n, -limit), limit)) * time.Second, true
+}
+
+func senseless(why string) *Error {
+	return &Error{Code: CodeUnavailable, Reason: "senseless_answer", Status: http.StatusOK, Err: errors.New(why)}
+}
+
+// classify turns Auth0's refusal into ours, by its code and never by its status
+// alone: 401 is what Auth0 answers to an expired subject, to a wrong secret and
+// to a missing account alike. Codes are those that Auth0 documents or has been
+// seen to send; any other is taken for a fault of the set-up, since a link
+// would send users to connect accounts for nothing.
+func classify(answer *Answer, hinted bool, secrets ...string) *Error {
+	code, description, ok := parseOAuthError(answer.Body, secrets...)
+	if !ok {
+		return &Error{Code: CodeUnavailable, Reason: "no_oauth_error", Status: answer.Status}
+	}
+	e := &Error{Code: CodeMisconfigured, Reason: code, Status: answer.Status, Err: description}
+	switch code {
+	case "federated_connection_refresh_token_not_found", "tokenset_not_found":
+		e.Code = CodeLinkRequired
+	case "federated_connection_refresh_token_flow_failed":
+		e.Code = CodeRelinkRequired
+	case "user_not_found":
+		// With a hint: no such account of the user. Without: no such user.
+		e.Code = CodeInvalidToken
+		if hinted {
+			e.Code = CodeLinkRequired
+		}
+	case "invalid_grant", "invalid_token", "expired_token":
+		e.Code = CodeInvalidToken
+	case "mfa_required", "unmet_authentication_requirements":
+		e.Code = CodeStepUp
+	case "access_denied":
+		// 403 is an Action's word. 401 is how Auth0 refuses a client secret.
+		if answer.Status == http.StatusForbidden {
+			e.Code = CodeAccessDenied
+		}
+	case "too_many_requests":
+		e.Code, e.RetryAfter = CodeThrottled, retryAfter(answer.Header)
+	}
+	return e
+}
+
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: CodeUnavailable, Reason: "internal", Err: err}
+}

@@ -1,0 +1,217 @@
+package vault
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	josejson "github.com/go-jose/go-jose/v4/json"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// keysFresh is how long a fetched key set is taken for the tenant's own:
+	// after that the next use asks again, and a key that is gone verifies no
+	// more tokens. Auth0's SDKs use the same ten minutes.
+	keysFresh = 10 * time.Minute
+
+	// keysUsable is how long the last key set serves while the endpoint fails.
+	keysUsable = time.Hour
+
+	// keysCoolDown separates two fetches, whatever callers send: an unknown
+	// `kid` costs nothing to make up.
+	keysCoolDown = 10 * time.Second
+
+	// keysPatience is how long a caller with a usable key waits for the
+	// confirmation of a key set that is due.
+	keysPatience = time.Second
+
+	// maxKeys bounds a key set; Auth0 publishes three at most.
+	maxKeys = 32
+
+	minRSABits = 2048
+)
+
+// keySet is the JSON Web Key Set of one tenant (RFC 7517), fetched when needed.
+type keySet struct {
+	url     string
+	flights singleflight.Group
+
+	mu        sync.Mutex
+	keys      []jose.JSONWebKey
+	confirmed time.Time // when the endpoint last answered with a key set
+	attempted time.Time // when it was last asked
+	failure   error     // of the last attempt, nil if it succeeded
+}
+
+// errUnknownKey says that the tenant has no such key.
+var errUnknownKey = errors.New("no key of the tenant has this id and algorithm")
+
+// find returns the tenant's key of that id for that algorithm. It fails with
+// errUnknownKey if the tenant has none, with CodeKeysUnavailable if that cannot
+// be known now, and with the error of ctx.
+func (s *keySet) find(ctx context.Context, c *Client, kid string, alg jose.SignatureAlgorithm) (any, error) {
+	s.mu.Lock()
+	age := time.Since(s.confirmed)
+	key := pickKey(s.keys, kid, alg)
+	cooling := time.Since(s.attempted) < keysCoolDown
+	down := s.failure != nil
+	s.mu.Unlock()
+
+	switch {
+	case key != nil && age < keysFresh:
+		return key, nil
+	case key != nil && age < keysUsable:
+		if cooling && down {
+			return key, nil
+		}
+		return s.findAfterFetch(ctx, c, kid, alg, key, down)
+	case cooling && down:
+		return nil, s.unavailable()
+	case cooling && age < keysFresh:
+		return nil, errUnknownKey
+	}
+	return s.findAfterFetch(ctx, c, kid, alg, nil, false)
+}
+
+// findAfterFetch asks the endpoint first. last is the key to fall back on when
+// the endpoint fails, if there is one; it is not waited long for, and not at all
+// if the endpoint failed before.
+func (s *keySet) findAfterFetch(ctx context.Context, c *Client, kid string, alg jose.SignatureAlgorithm, last any, down bool) (any, error) {
+	fetched := s.flights.DoChan("", func() (any, error) { return nil, s.fetch(c) })
+	var patience <-chan time.Time
+	if last != nil {
+		if down {
+			return last, nil
+		}
+		timer := time.NewTimer(keysPatience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-patience:
+		return last, nil
+	case <-fetched:
+	}
+	s.mu.Lock()
+	key, failure := pickKey(s.keys, kid, alg), s.failure
+	s.mu.Unlock()
+	switch {
+	case failure == nil && key != nil:
+		return key, nil
+	case failure == nil:
+		return nil, errUnknownKey
+	case last != nil:
+		return last, nil
+	}
+	return nil, s.unavailable()
+}
+
+// fetch asks the endpoint once. It outlives the caller that began it, since
+// others wait for the same answer.
+func (s *keySet) fetch(c *Client) error {
+	s.mu.Lock()
+	if time.Since(s.attempted) < keysCoolDown { // another caller's fetch just ended
+		defer s.mu.Unlock()
+		return s.failure
+	}
+	s.attempted = time.Now()
+	s.mu.Unlock()
+
+	keys, err := s.download(c)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = err
+	if err == nil {
+		s.keys, s.confirmed = keys, time.Now()
+	}
+	return err
+}
+
+func (s *keySet) download(c *Client) ([]jose.JSONWebKey, error) {
+	req, err := http.NewRequest(http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := c.fetch(req)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %d", s.url, answer.Status)
+	}
+	return parseKeySet(answer.Body)
+}
+
+func (s *keySet) unavailable() *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := max(keysCoolDown-time.Since(s.attempted), time.Second)
+	return &Error{Code: CodeKeysUnavailable, Reason: "key_endpoint_failed", RetryAfter: wait, Err: s.failure}
+}
+
+// parseKeySet returns the public signing keys in a JWKS document. Keys of a
+// kind that we do not use are passed over, as RFC 7517 §5 asks; a document
+// without any is no answer.
+func parseKeySet(document []byte) ([]jose.JSONWebKey, error) {
+	var set struct {
+		Keys []josejson.RawMessage `json:"keys"`
+	}
+	if err := decode(document, &set); err != nil {
+		return nil, errors.New("the key endpoint's answer is not a key set")
+	}
+	var keys []jose.JSONWebKey
+	for _, raw := range set.Keys[:min(len(set.Keys), maxKeys)] {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) == nil && key.KeyID != "" && isSigningKey(key) {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("the key endpoint's answer has no usable key")
+	}
+	return keys, nil
+}
+
+func isSigningKey(key jose.JSONWebKey) bool {
+	if key.Use != "" && key.Use != "sig" {
+		return false
+	}
+	switch public := key.Key.(type) {
+	case *rsa.PublicKey:
+		return public.N.BitLen() >= minRSABits
+	case *ecdsa.PublicKey:
+		return public.Curve == elliptic.P256()
+	}
+	return false
+}
+
+// pickKey returns the key of that id whose type, and `alg` if it has one, fit.
+func pickKey(keys []jose.JSONWebKey, kid string, alg jose.SignatureAlgorithm) any {
+	for _, key := range keys {
+		if key.KeyID != kid || (key.Algorithm != "" && key.Algorithm != string(alg)) {
+			continue
+		}
+		switch public := key.Key.(type) {
+		case *rsa.PublicKey:
+			if alg == jose.RS256 || alg == jose.PS256 {
+				return public
+			}
+		case *ecdsa.PublicKey:
+			if alg == jose.ES256 {
+				return public
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package vault
+
+import (
+	"slices"
+	"strings"
+)
+
+// googleAliases maps the short names that Google accepts in a request to the
+// names that its tokens carry.
+var googleAliases = map[string]string{
+	"email":   "https://www.googleapis.com/auth/userinfo.email",
+	"profile": "https://www.googleapis.com/auth/userinfo.profile",
+}
+
+// SplitScopes splits a scope string at spaces and commas (GitHub and Slack use
+// commas) and drops empty parts.
+func SplitScopes(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
+}
+
+// MissingScopes returns those of wanted that granted lacks, in the order of
+// wanted. Google's short and long names count as the same scope.
+func MissingScopes(granted, wanted []string) []string {
+	var missing []string
+	for _, w := range wanted {
+		if !slices.ContainsFunc(granted, func(g string) bool { return sameScope(g, w) }) {
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+
+// MergeScopes returns the union of both, without empty or repeated scopes: what
+// a new consent has to ask for so that nothing granted before is lost.
+func MergeScopes(granted, wanted []string) []string {
+	var all []string
+	for _, s := range slices.Concat(granted, wanted) {
+		if s != "" && len(MissingScopes(all, []string{s})) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func sameScope(a, b string) bool { return a == b || canonicalScope(a) == canonicalScope(b) }
+
+func canonicalScope(s string) string {
+	if long, ok := googleAliases[s]; ok {
+		return long
+	}
+	return s
+}

@@ -1,0 +1,137 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// linkMaxAge is the oldest answer that an account may be called insufficient
+// by: a user who has just connected it elsewhere is not sent to connect again.
+const linkMaxAge = 2 * time.Second
+
+// Request says which of a caller's provider tokens is wanted.
+type Request struct {
+	// Connection is the name of the Auth0 connection. Required.
+	Connection string
+
+	// LoginHint picks one account where the user has connected several: the
+	// user's id at the provider. Empty leaves the choice to Auth0.
+	LoginHint string
+
+	// Scopes are the least that the token must carry, MaxScopes the most; nil
+	// means any. A token whose scopes the vault does not tell passes Scopes
+	// and fails MaxScopes.
+	Scopes    []string
+	MaxScopes []string
+}
+
+// Token is a user's token at a provider. It prints as a placeholder in every
+// format.
+type Token struct {
+	// Scopes are what the provider granted; nil if the vault does not tell.
+	Scopes []string
+
+	// Expiry is when the provider's token ends; zero if the vault does not tell.
+	Expiry time.Time
+
+	value Secret
+	key   string // of the cache entry it belongs to
+}
+
+// Reveal returns the access token itself.
+func (t *Token) Reveal() string { return t.value.Reveal() }
+
+// OAuth2 returns the token in the form that golang.org/x/oauth2 uses. The
+// result does not redact itself.
+func (t *Token) OAuth2() *oauth2.Token {
+	return &oauth2.Token{AccessToken: t.Reveal(), TokenType: "Bearer", Expiry: t.Expiry}
+}
+
+// Format implements fmt.Formatter for every verb.
+func (t *Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// String implements fmt.Stringer, for callers that do not go through fmt.
+func (t *Token) String() string { return redacted }
+
+// MarshalText redacts in JSON, XML and every encoder built on them.
+func (t *Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Token returns the provider's token of the user who caller speaks for, from
+// memory or from Auth0 Token Vault. What req demands of it is checked on every
+// call.
+//
+// Errors are [*Error] or the error of ctx. A caller that gives up disturbs
+// nobody else who waits for the same answer.
+func (c *Client) Token(ctx context.Context, caller *AccessToken, req Request) (*Token, error) {
+	now := time.Now()
+	a, err := c.ask(ctx, caller, req, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.judge(req)
+	if err != nil && a.asked.Before(now.Add(-linkMaxAge)) {
+		if a, err = c.ask(ctx, caller, req, now.Add(-linkMaxAge)); err != nil {
+			return nil, err
+		}
+		token, err = a.judge(req)
+	}
+	return token, err
+}
+
+// judge is what is said again for every call: the vault's refusal, or whether
+// the token carries enough and not too much.
+func (a *answer) judge(req Request) (*Token, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	if a.token.Scopes != nil {
+		if missing := MissingScopes(a.token.Scopes, req.Scopes); missing != nil {
+			return nil, &Error{Code: CodeScopeRequired, Reason: "scopes_missing", Missing: missing}
+		}
+	}
+	if req.MaxScopes != nil {
+		if a.token.Scopes == nil {
+			return nil, &Error{Code: CodeScopeExcess, Reason: "scopes_unknown"}
+		}
+		if excess := MissingScopes(req.MaxScopes, a.token.Scopes); excess != nil {
+			return nil, &Error{Code: CodeScopeExcess, Reason: "scopes_exceeded", Err: fmt.Errorf("more than allowed: %q", excess)}
+		}
+	}
+	return a.token, nil
+}
+
+// Forget drops what is known about a user's account at a connection, for every
+// agent, organization and login hint. Call it when the account was connected,
+// reconnected or disconnected. Exchanges that began before are answered, but
+// what they bring is not kept.
+func (c *Client) Forget(subject, connection string) {
+	c.cache.forget(joinKey(c.issuer, subject, connection))
+}
+
+// Reject drops a token that the provider answered 401 to, so that the next call
+// asks the vault. It does so at most once a minute for the same user, agent and
+// account, and reports whether it did.
+func (c *Client) Reject(token *Token) bool { return c.cache.reject(token) }
+
+// ask returns the vault's answer for caller and req that was asked for at or
+// after oldest: a kept one, one that is on its way, or a new one.
+func (c *Client) ask(ctx context.Context, caller *AccessToken, req Request, oldest time.Time) (*answer, error) {
+	if req.Connection == "" {
+		return nil, errors.New("vault: Request.Connection is required")
+	}
+	q := c.question(caller, req)
+	if a := c.cache.lookup(q.key, oldest); a != nil {
+		return a, nil
+	}
+	a, err := c.join(ctx, q, q.key)
+	if err != nil || a.err == nil || !a.err.aboutSubject() || a.subject == q.subject {
+		return a, err
+	}
+	// Somebody else's access token was refused, which says nothing about ours.
+	return c.join(ctx, q, joinKey(q.key, string(q.subject[:])))
+}

@@ -1,0 +1,200 @@
+package vault
+
+import (
+	"context"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	// MaxTokenSize is the longest access token that is looked at, in bytes.
+	// Auth0's are about one kilobyte.
+	MaxTokenSize = 8 << 10
+
+	// clockSkew is how far the tenant's clock may run ahead of ours. Expiry
+	// gets no leeway.
+	clockSkew = 5 * time.Second
+)
+
+// AccessToken is an Auth0 access token that [Client.Verify] accepted: who
+// calls, through which agent, allowed to do what.
+type AccessToken struct {
+	// Subject is the user's id, such as "auth0|64f0…", or "<client>@clients"
+	// in a token that a client got for itself.
+	Subject string
+
+	// ClientID is the agent: the `azp` claim, or `client_id` in a token of the
+	// RFC 9068 profile. Empty if the token names none, or two that differ.
+	ClientID string
+
+	// OrgID is the Auth0 Organization that the user logged in to, or empty.
+	OrgID string
+
+	// Scopes and Permissions are what the token grants: `scope` split, and the
+	// `permissions` that Auth0 adds for APIs with RBAC.
+	Scopes      []string
+	Permissions []string
+
+	// Expiry is the token's `exp`.
+	Expiry time.Time
+
+	raw     Secret
+	agent   string // ClientID, or what stands for an ambiguous one in keys
+	machine bool
+}
+
+// Machine reports whether a client got the token for itself, by client
+// credentials: then there is no user who could have connected an account.
+func (t *AccessToken) Machine() bool { return t.machine }
+
+// Grants reports whether the token grants every one of scopes, as scope or as
+// permission.
+func (t *AccessToken) Grants(scopes []string) bool {
+	for _, s := range scopes {
+		if !slices.Contains(t.Scopes, s) && !slices.Contains(t.Permissions, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// Verify checks that raw is an access token that Auth0 issued for this API and
+// returns what it says. It follows RFC 8725 and Auth0's "Validate Access
+// Tokens": algorithm as configured, a key of the tenant that is meant for it,
+// exact issuer, audience, expiry, type, and a subject. A token that is bound to
+// a key (`cnf`, RFC 9449 and RFC 8705) is refused, since a bearer cannot prove
+// that the key is its own.
+//
+// Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, or the
+// error of ctx.
+func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
+	payload, typ, err := c.verifySignature(ctx, raw, c.algorithms)
+	if err != nil {
+		return nil, err
+	}
+	if typ != "jwt" && typ != "at+jwt" {
+		return nil, invalidToken("wrong_type")
+	}
+	claims, err := parseClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := claims.check(c.issuer, c.audience, time.Now()); err != nil {
+		return nil, err
+	}
+	return claims.accessToken(raw)
+}
+
+// IDToken is an ID token that [Client.VerifyIDToken] accepted.
+type IDToken struct {
+	Subject string
+	OrgID   string
+	// Name is how the user is known to people: e-mail address, nickname or
+	// name, in this order; empty if the token has none of them.
+	Name string
+}
+
+// VerifyIDToken checks an ID token that was issued to the client clientID in a
+// login that began with nonce, as OpenID Connect Core §3.1.3.7 says.
+func (c *Client) VerifyIDToken(ctx context.Context, raw, clientID, nonce string) (*IDToken, error) {
+	// What applications may sign ID tokens with in Auth0, less HS256.
+	payload, _, err := c.verifySignature(ctx, raw, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
+	if err != nil {
+		return nil, err
+	}
+	claims, err := parseClaims(payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := claims.check(c.issuer, clientID, time.Now()); err != nil {
+		return nil, err
+	}
+	if nonce == "" || claims.Nonce != nonce {
+		return nil, invalidToken("wrong_nonce")
+	}
+	if len(claims.Audience) > 1 && claims.AuthorizedParty == nil || claims.AuthorizedParty != nil && *claims.AuthorizedParty != clientID {
+		return nil, invalidToken("wrong_client")
+	}
+	return claims.idToken(), nil
+}
+
+// verifySignature returns the payload and the lower-case `typ` of a compact JWS
+// (RFC 7515) that was signed with one of algorithms by a key of the tenant.
+func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []jose.SignatureAlgorithm) (payload []byte, typ string, err error) {
+	if raw == "" || len(raw) > MaxTokenSize {
+		return nil, "", &Error{Code: CodeInvalidRequest, Reason: "token_size"}
+	}
+	if !isCanonicalJWS(raw) {
+		return nil, "", invalidToken("malformed")
+	}
+	jws, err := jose.ParseSignedCompact(raw, algorithms)
+	if err != nil {
+		var unexpected *jose.ErrUnexpectedSignatureAlgorithm
+		if errors.As(err, &unexpected) {
+			return nil, "", invalidToken("wrong_algorithm")
+		}
+		return nil, "", invalidToken("malformed")
+	}
+	header := jws.Signatures[0].Protected
+	key, err := c.keys.find(ctx, c, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
+	if errors.Is(err, errUnknownKey) {
+		return nil, "", invalidToken("unknown_key")
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	payload, err = verifyWith(jws, key)
+	if err != nil {
+		return nil, "", invalidToken("bad_signature")
+	}
+	text, _ := header.ExtraHeaders[jose.HeaderType].(string)
+	return payload, strings.TrimPrefix(strings.ToLower(text), "application/"), nil
+}
+
+// verifyWith returns the payload if key signed it.
+func verifyWith(jws *jose.JSONWebSignature, key any) ([]byte, error) {
+	if public, ok := key.(*rsa.PublicKey); ok && jws.Signatures[0].Protected.Algorithm == string(jose.PS256) {
+		return jws.Verify(pssVerifier{public})
+	}
+	return jws.Verify(key)
+}
+
+// pssVerifier verifies PS256 with the salt length that RFC 7518 §3.5 demands;
+// go-jose accepts any.
+type pssVerifier struct{ public *rsa.PublicKey }
+
+func (v pssVerifier) VerifyPayload(payload, signature []byte, alg jose.SignatureAlgorithm) error {
+	if alg != jose.PS256 {
+		return errors.New("not PS256")
+	}
+	digest := sha256.Sum256(payload)
+	return rsa.VerifyPSS(v.public, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+}
+
+// isCanonicalJWS tells whether raw is three base64url parts in the one way
+// there is to write them: the decoder passes over line breaks and stray bits.
+func isCanonicalJWS(raw string) bool {
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	for _, part := range parts {
+		if strings.ContainsAny(part, "\r\n") {
+			return false
+		}
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func invalidToken(reason string) *Error { return &Error{Code: CodeInvalidToken, Reason: reason} }
