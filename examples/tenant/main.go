@@ -1,0 +1,88 @@
+// Command tenant runs a local Auth0 tenant with stand-ins for Google and
+// GitHub, so that Token Vault can be tried without any account anywhere.
+//
+//	go run ./examples/tenant [-listen 127.0.0.1:8484] [-google 127.0.0.1:8485] [-github 127.0.0.1:8486] [-config tenant.json]
+//
+// It is ready when /.well-known/openid-configuration answers 200. The printed
+// export lines are what the top-level Caddyfile needs. A config file replaces
+// the built-in users, clients and connections; package auth0test describes it,
+// and the controls below /_tenant.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		stop()
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "tenant:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// errUsage is a mistake in the flags, which the flag package has reported.
+var errUsage = errors.New("usage")
+
+// run serves until ctx is done.
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+	flags := flag.NewFlagSet("tenant", flag.ContinueOnError)
+	flags.SetOutput(errOut)
+	listen := flags.String("listen", "127.0.0.1:8484", "address of the tenant; the issuer is http://<address>/")
+	google := flags.String("google", "127.0.0.1:8485", "address of the Google stand-in")
+	github := flags.String("github", "127.0.0.1:8486", "address of the GitHub stand-in")
+	file := flags.String("config", "", "tenant.json; replaces the built-in users, clients and connections")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	cfg := auth0test.Seeds()
+	if *file != "" {
+		var err error
+		if cfg, err = readConfig(*file); err != nil {
+			return err
+		}
+	}
+	server, err := auth0test.Listen(cfg, *listen, *google, *github)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	printTenant(out, server)
+	<-ctx.Done()
+	return nil
+}
+
+func readConfig(file string) (auth0test.Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return auth0test.Config{}, err
+	}
+	cfg, err := auth0test.ParseConfig(data)
+	if err != nil {
+		return auth0test.Config{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return cfg, nil
+}

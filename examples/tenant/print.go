@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// printTenant says where everything is and who may log in. The secrets are the
+// tenant's own, good nowhere else.
+func printTenant(out io.Writer, s *auth0test.Server) {
+	cfg := s.Config()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "Auth0 tenant\t%s\n", s.Issuer())
+	fmt.Fprintf(w, "Google stand-in\t%s\n", s.GoogleURL)
+	fmt.Fprintf(w, "GitHub stand-in\t%s\n", s.GitHubURL)
+	fmt.Fprintln(w, "\nUSER\tLOGIN\tPASSWORD")
+	for _, u := range cfg.Users {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", u.UserID, login(u), u.Password)
+	}
+	fmt.Fprintln(w, "\nCLIENT\tSECRET\tGRANTS")
+	for _, c := range cfg.Clients {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", c.ClientID, c.ClientSecret, strings.Join(c.GrantTypes, " "))
+	}
+	_ = w.Flush()
+	fmt.Fprintln(out, "\n# for the Caddyfile:")
+	for _, e := range exports(s, cfg) {
+		fmt.Fprintf(out, "export %s=%s\n", e[0], quote(e[1]))
+	}
+}
+
+func login(u auth0test.User) string {
+	if u.Email != "" {
+		return u.Email
+	}
+	return u.Username
+}
+
+// exports are the variables of the top-level Caddyfile. In a config of your
+// own each client is found by what it is: the exchange by its app_type, the
+// link pages by their grant on the My Account API, the agent as the first of
+// the others. The seeds' names are not special.
+func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
+	var exchange, link, agent auth0test.Client
+	for _, c := range cfg.Clients {
+		switch {
+		case c.AppType == "resource_server":
+			if exchange.ClientID == "" {
+				exchange = c
+			}
+		case hasGrant(cfg, c.ClientID, s.Issuer()+"me/"):
+			if link.ClientID == "" {
+				link = c
+			}
+		case agent.ClientID == "":
+			agent = c
+		}
+	}
+	return [][2]string{
+		{"AUTH0_DOMAIN", s.URL},
+		{"AUTH0_AUDIENCE", exchange.ResourceServerIdentifier},
+		{"AUTH0_CLIENT_ID", exchange.ClientID},
+		{"AUTH0_CLIENT_SECRET", exchange.ClientSecret},
+		{"AUTH0_LINK_CLIENT_ID", link.ClientID},
+		{"AUTH0_LINK_CLIENT_SECRET", link.ClientSecret},
+		{"AGENT_CLIENT_ID", agent.ClientID},
+		{"LINK_ORIGIN", "http://localhost:8080"},
+		{"GOOGLE_UPSTREAM", s.GoogleURL},
+		{"GITHUB_UPSTREAM", s.GitHubURL},
+	}
+}
+
+func hasGrant(cfg auth0test.Config, clientID, audience string) bool {
+	for _, g := range cfg.ClientGrants {
+		if g.ClientID == clientID && g.Audience == audience {
+			return true
+		}
+	}
+	return false
+}
+
+// quote keeps a shell from reading anything into a value.
+func quote(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,146 @@
+package auth0test
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// An oauthError is the error body of Auth0's Authentication API.
+type oauthError struct {
+	Status      int
+	Code        string
+	Description string
+	// Member replaces error_description as the description's name.
+	Member string
+	// MFAToken goes with mfa_required.
+	MFAToken string
+}
+
+// Error makes oauthError an error; its text never reaches a client.
+func (e *oauthError) Error() string { return e.Code + ": " + e.Description }
+
+func refuse(status int, code, format string, args ...any) *oauthError {
+	return &oauthError{Status: status, Code: code, Description: fmt.Sprintf(format, args...)}
+}
+
+func missing(param string) *oauthError {
+	return refuse(http.StatusBadRequest, "invalid_request", "Missing required parameter: %s", param)
+}
+
+func (e *oauthError) write(w http.ResponseWriter) {
+	member := e.Member
+	setDefault(&member, "error_description")
+	body := map[string]string{"error": e.Code, member: e.Description}
+	if e.MFAToken != "" {
+		body["mfa_token"] = e.MFAToken
+	}
+	writeJSON(w, e.Status, body)
+}
+
+// A problem is the error body of the My Account API: the members of RFC 9457
+// served as plain application/json.
+type problem struct {
+	Type             string            `json:"type"`
+	Status           int               `json:"status"`
+	Title            string            `json:"title"`
+	Detail           string            `json:"detail"`
+	ValidationErrors []validationError `json:"validation_errors,omitempty"`
+}
+
+// A validationError is one fault of a request's body or query.
+type validationError struct {
+	Detail  string  `json:"detail"`
+	Field   string  `json:"field,omitempty"`
+	Pointer *string `json:"pointer,omitempty"`
+	Source  string  `json:"source,omitempty"`
+}
+
+// Error makes problem an error.
+func (p *problem) Error() string { return p.Title + ": " + p.Detail }
+
+func newProblem(status int, number, title, detail string) *problem {
+	kind := fmt.Sprintf("https://auth0.com/api-errors/A0E-%d-%s", status, number)
+	return &problem{Type: kind, Status: status, Title: title, Detail: detail}
+}
+
+func invalidPayload(errs ...validationError) *problem {
+	p := newProblem(http.StatusBadRequest, "0003", "Validation Error", "Invalid request payload input")
+	p.ValidationErrors = errs
+	return p
+}
+
+func (p *problem) write(w http.ResponseWriter) { writeJSON(w, p.Status, p) }
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // only values of this package come here
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(data)
+}
+
+func writePage(w http.ResponseWriter, status int, page *template.Template, data any) {
+	var text strings.Builder
+	if err := page.Execute(&text, data); err != nil {
+		panic(err) // the templates are this package's
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text.String()))
+}
+
+// notFound answers what this tenant does not build as Auth0 answers what it
+// does not have; each of its APIs has an envelope of its own.
+func notFound(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/v2/"):
+		writeJSON(w, http.StatusNotFound, map[string]any{"statusCode": 404, "error": "Not Found", "message": "Not Found"})
+	case strings.HasPrefix(r.URL.Path, "/me/"):
+		noResource(r).write(w)
+	default:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte("Not Found"))
+	}
+}
+
+func noResource(r *http.Request) *problem {
+	return newProblem(http.StatusNotFound, "0001", "Not Found",
+		fmt.Sprintf("The requested resource %s %s was not found", r.Method, r.URL.Path))
+}
+
+// redirect sends the browser to target with params added to its query.
+func redirect(w http.ResponseWriter, r *http.Request, target string, params url.Values) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, addQuery(target, params), http.StatusFound)
+}
+
+// addQuery keeps what the URL's query already has.
+func addQuery(target string, params url.Values) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return target
+	}
+	query := params.Encode()
+	if u.RawQuery != "" && query != "" {
+		query = u.RawQuery + "&" + query
+	} else if query == "" {
+		query = u.RawQuery
+	}
+	u.RawQuery = query
+	return u.String()
+}

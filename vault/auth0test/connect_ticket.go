@@ -1,0 +1,127 @@
+package auth0test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// serveConnectTicket opens a ticket in the browser: once, in time, and only
+// where the user who asked for it is logged in. Otherwise a ticket sent to
+// somebody else would connect their account to the sender.
+func (t *Tenant) serveConnectTicket(w http.ResponseWriter, r *http.Request) {
+	s := t.takeTicket(r.URL.Query().Get("ticket"))
+	if s == nil {
+		showError(w, http.StatusBadRequest, "invalid_request", "The ticket is invalid, expired or used.")
+		return
+	}
+	sso := t.currentSession(r)
+	if sso == nil || sso.userID != s.who.userID {
+		t.endConnect(s)
+		if t.cfg.Settings.ConnectWrongBrowser == "page" {
+			showError(w, http.StatusForbidden, "access_denied", "This link was made for another session.")
+			return
+		}
+		s.answer(w, r, url.Values{"error": {"access_denied"}, "error_description": {"The session does not belong to the user"}})
+		return
+	}
+	state := randomID(32)
+	t.mu.Lock()
+	s.providerState, s.browser = state, sso.sid
+	t.mu.Unlock()
+	p := t.providers[s.connection.Strategy]
+	http.Redirect(w, r, p.authorizeURL(s.connection, state, s.hint, s.providerScopes(), t.asksOffline(s)), http.StatusFound)
+}
+
+// takeTicket finds the session of a ticket and spends the ticket.
+func (t *Tenant) takeTicket(ticket string) *connectSession {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dropExpired()
+	for _, s := range t.connecting {
+		if ticket != "" && s.ticket == ticket {
+			s.ticket = ""
+			return s
+		}
+	}
+	return nil
+}
+
+func (t *Tenant) endConnect(s *connectSession) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.connecting, s.id)
+}
+
+// providerScopes are what the provider is asked for; offline_access is Auth0's
+// word for access_type=offline and no scope there.
+func (s *connectSession) providerScopes() []string {
+	return slices.DeleteFunc(slices.Clone(s.scopes), func(scope string) bool { return scope == "offline_access" })
+}
+
+// asksOffline: the request's scopes replace the connection's, except for
+// offline_access.
+func (t *Tenant) asksOffline(s *connectSession) bool {
+	return t.cfg.Settings.OfflineAccess == "always" || s.connection.offline() || slices.Contains(s.scopes, "offline_access")
+}
+
+// answer sends the browser back to the application.
+func (s *connectSession) answer(w http.ResponseWriter, r *http.Request, q url.Values) {
+	if s.state != "" {
+		q.Set("state", s.state)
+	}
+	redirect(w, r, s.redirectURI, q)
+}
+
+// serveProviderCallback is where the provider sends the browser back to
+// Auth0. The account waits for /complete.
+func (t *Tenant) serveProviderCallback(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	s, err := t.takeProviderState(r, q.Get("state"))
+	if err != nil {
+		showError(w, http.StatusBadRequest, "invalid_request", "Unable to verify the transaction.")
+		return
+	}
+	if code := q.Get("error"); code != "" || q.Get("code") == "" {
+		setDefault(&code, "server_error")
+		t.endConnect(s)
+		s.answer(w, r, url.Values{"error": {code}, "error_description": {"The provider refused: " + code}})
+		return
+	}
+	p := t.providers[s.connection.Strategy]
+	tokens, providerUserID, err := p.redeem(r.Context(), s.connection, q.Get("code"))
+	if err != nil {
+		t.endConnect(s)
+		s.answer(w, r, url.Values{"error": {"server_error"}, "error_description": {"The provider did not accept the code"}})
+		return
+	}
+	connectCode := randomID(43)
+	t.mu.Lock()
+	s.account = &account{
+		userID: s.who.userID, connection: s.connection.Name, orgID: s.who.orgID,
+		providerUserID: providerUserID, email: p.email(providerUserID), tokens: tokens,
+	}
+	s.connectCode = connectCode
+	t.mu.Unlock()
+	s.answer(w, r, url.Values{"connect_code": {connectCode}})
+}
+
+// takeProviderState finds the attempt a provider's answer belongs to. It must
+// come back in the browser that left, with the same person logged in.
+func (t *Tenant) takeProviderState(r *http.Request, state string) (*connectSession, error) {
+	sso := t.currentSession(r)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dropExpired()
+	for _, s := range t.connecting {
+		if state == "" || s.providerState != state {
+			continue
+		}
+		if sso == nil || sso.sid != s.browser {
+			return nil, errNoTransaction
+		}
+		s.providerState = ""
+		return s, nil
+	}
+	return nil, errNoTransaction
+}

@@ -1,0 +1,114 @@
+// Package auth0test is an Auth0 tenant on loopback, with stand-ins for Google
+// and GitHub, for tests, demos and your own tests. It does what Token Vault
+// needs: logins, the token endpoint with the vault exchange, and the My
+// Account API's connected accounts. What Auth0 refuses it refuses too, with
+// Auth0's answers; it never bends a rule to let a client's test pass.
+//
+//	tenant := auth0test.NewServer(auth0test.Seeds())
+//	defer tenant.Close()
+//	tokens, err := tenant.IssueToken(auth0test.TokenRequest{User: "auth0|alice", ClientID: "demo-agent"})
+//	err = tenant.Connect("auth0|alice", "google-oauth2", []string{"openid"}, "")
+//
+// [NewServer] listens on free ports, [Listen] on given ones, [New] not at all:
+// its handlers work inside a testing/synctest bubble, and even there the tenant
+// reaches its stand-ins. [Config] is plain data in the shapes of Auth0's
+// Management API; [Seeds] is a complete one to start from, [ParseConfig] reads
+// one from JSON.
+//
+// # Endpoints
+//
+// At the tenant: the two discovery documents, /.well-known/jwks.json,
+// /authorize with its login page, /oauth/token (authorization_code,
+// refresh_token with rotation and multi-resource policies, client_credentials,
+// and the Token Vault exchange for access tokens and refresh tokens),
+// /oauth/revoke, /userinfo, /v2/logout, and below /me/v1/connected-accounts:
+// connect, complete, accounts, connections. Everything else answers 404 as
+// Auth0 does. There is no consent page of Auth0's own, no DPoP, no mTLS, no
+// private_key_jwt and no Management API.
+//
+// At the stand-ins: consent page, token endpoint and a few API methods under
+// the providers' real paths, erring in the providers' style:
+//
+//	Google   /o/oauth2/v2/auth  /token  /revoke  /oauth2/v3/userinfo
+//	         /calendar/v3/calendars/primary/events (GET, POST)
+//	         /calendar/v3/users/me/calendarList
+//	GitHub   /login/oauth/authorize  /login/oauth/access_token
+//	         /user  /user/repos
+//
+// Google spells the scopes email and profile out and issues a refresh token
+// only when the connection's options have offline_access. GitHub behaves as a
+// GitHub App with expiring user tokens: comma-separated scopes, a refresh token
+// always, good once.
+//
+// # Accounts
+//
+// A provider account is named by the provider's user id, which login_hint
+// matches. The account that a stand-in has for one of the tenant's users is a
+// number made from the provider's name and the user's e-mail address: 21
+// digits at Google, 8 at GitHub. The consent page offers those; whatever else
+// is posted, or given to [Tenant.Connect], is taken as the id of another
+// account. Accounts have no passwords: choosing one is the provider's login.
+//
+// # Forms
+//
+// The login page posts username and password, the consent page account,
+// repeated scope, and action (allow or deny); hidden fields must come back.
+// Cookies are needed, scripts are not.
+//
+// # Controls
+//
+// Below /_tenant, in JSON, answering loopback names only and no other site's
+// pages; each has a twin in Go. Unknown members are errors. Users may be named
+// by id or e-mail address.
+//
+//	POST   /_tenant/tokens       [Tenant.IssueToken]
+//	POST   /_tenant/connect      [Tenant.Connect]
+//	POST   /_tenant/disconnect   [Tenant.Disconnect]
+//	POST   /_tenant/revoke       [Tenant.Revoke]
+//	POST   /_tenant/faults       [Tenant.AddFault]
+//	DELETE /_tenant/faults       [Tenant.ClearFaults]
+//	POST   /_tenant/rotate-keys  [Tenant.RotateKeys]
+//	GET    /_tenant/requests     [Tenant.Requests]
+//	DELETE /_tenant/requests     [Tenant.ClearRequests]
+//
+// # Settings
+//
+// Where Auth0 documents nothing, or has been seen to do both, [Settings] picks.
+// The default comes first.
+//
+//	refresh_leeway            0: seconds before its expiry that a stored provider token is refreshed
+//	not_connected_error       federated_connection_refresh_token_not_found; tokenset_not_found is the older name
+//	unknown_connection_error  empty: as not connected; otherwise a code, with status 400
+//	unknown_user_error        user_not_found: the subject token's user is gone, or a machine
+//	user_not_found_member     error_description; description
+//	invalid_subject_error     invalid_grant; any code: the subject token is bad or expired (401)
+//	wrong_audience_error      unauthorized_client; any code: the subject token is another API's
+//	wrong_audience_status     403; 401
+//	rotating_subject_error    unauthorized_client; any code: a rotating refresh token as subject (403)
+//	refuse_bound_subject      false; true: a subject token with cnf is bad
+//	several_accounts          first; newest, error: which account serves an exchange without login_hint
+//	login_hint_email          false; true: login_hint matches the account's e-mail address too
+//	vault_request_scope       ignored; rejected, honoured: the parameter scope of an exchange
+//	omit_scope                false; true: the exchange's answer has no scope
+//	scope_separator           provider: as the provider wrote them; space, comma
+//	omit_expires_in           false; true: the exchange's answer has no expires_in
+//	expires_in                absent: the remaining life; a number to answer instead
+//	mfa_policy                never; always: every exchange answers mfa_required
+//	mfa_required_status       403; 401
+//	wrong_secret_error        access_denied; invalid_client
+//	unsupported_grant_status  403; 400
+//	clock_skew                0: seconds that the tenant's clock is ahead
+//	complete_status           201; 200
+//	connect_uri_path          /connected-accounts/connect; /connect
+//	connect_uri_query         empty: a query that connect_uri has already
+//	connect_redirect_uri      registered: among the client's callbacks; any
+//	connect_wrong_browser     callback: error=access_denied; page: nothing goes back
+//	reconnect                 update: the same account again keeps its record; add: a second one
+//	max_accounts              0: no limit; per user and connection, more answer 409
+//	delete_unknown_status     204; 404
+//	omit_www_authenticate     false; true: the My Account API's 401 has no challenge
+//	offline_access            connection: refresh tokens from Google if its options say so; always
+//	github_oauth_app          false; true: GitHub is a classic OAuth App without refresh tokens
+//	organizations             none: a list of {id, name, display_name, members}
+//	any_organization          false; true: every organization exists and has everybody
+package auth0test

@@ -1,0 +1,43 @@
+package auth0test
+
+import (
+	"embed"
+	"html/template"
+	"net/http"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+var (
+	loginPage   = parsePage("login.html")
+	consentPage = parsePage("consent.html")
+	errorPage   = parsePage("error.html")
+)
+
+func parsePage(name string) *template.Template {
+	return template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+name))
+}
+
+type loginView struct {
+	State, Client, Username, Error string
+}
+
+type consentView struct {
+	Provider, Action, Request, Client string
+	Accounts                          []accountView
+	Scopes                            []string
+}
+
+type accountView struct {
+	ID, Email string
+}
+
+type errorView struct {
+	Title, Text string
+}
+
+// showError is Auth0's page for what must not go to a callback.
+func showError(w http.ResponseWriter, status int, title, text string) {
+	writePage(w, status, errorPage, errorView{Title: title, Text: text})
+}

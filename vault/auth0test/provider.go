@@ -1,0 +1,283 @@
+package auth0test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A provider is a stand-in for Google or GitHub: accounts, a consent page, a
+// token endpoint, and an API that checks tokens and scopes. It knows the tenant
+// only as the OAuth client that the connections describe.
+type provider struct {
+	strategy, name, base     string
+	authorizePath, tokenPath string
+	lifetime                 time.Duration
+	digits                   int  // of an account id
+	rotates                  bool // a refresh token is good once
+	alwaysOffline            bool // refresh tokens without being asked for
+	accessPrefix             string
+	refreshPrefix            string
+	separator                string                  // between scopes in answers
+	spelling                 func([]string) []string // scopes as answers spell them
+	refuse                   func(w http.ResponseWriter, status int, code, description string)
+
+	tenant   *Tenant
+	handler  http.Handler
+	client   *http.Client // reaches handler without a network
+	callback string
+
+	mu      sync.Mutex // guards all below; taken after the tenant's mutex
+	pending map[string]*providerRequest
+	codes   map[string]*providerCode
+	access  map[string]*providerToken
+	refresh map[string]*providerGrant
+}
+
+// A providerGrant is one consent of one account.
+type providerGrant struct {
+	account string
+	scopes  []string
+	offline bool
+	revoked bool
+}
+
+// A providerToken is an access token under a grant.
+type providerToken struct {
+	grant   *providerGrant
+	expires time.Time
+}
+
+// A providerRequest is an authorization request whose consent page is open.
+type providerRequest struct {
+	clientID, redirectURI, state, hint string
+	scopes                             []string
+	offline                            bool
+}
+
+// A providerCode waits for the token endpoint.
+type providerCode struct {
+	grant                 *providerGrant
+	clientID, redirectURI string
+	expires               time.Time
+}
+
+// start makes a provider usable once its own fields are set.
+func (p *provider) start(t *Tenant, api *http.ServeMux) *provider {
+	p.tenant, p.callback = t, t.base+"/login/callback"
+	p.pending, p.codes = map[string]*providerRequest{}, map[string]*providerCode{}
+	p.access, p.refresh = map[string]*providerToken{}, map[string]*providerGrant{}
+	api.HandleFunc("GET "+p.authorizePath, p.serveConsentPage)
+	api.HandleFunc("POST "+p.authorizePath, p.serveConsent)
+	api.HandleFunc("POST "+p.tokenPath, p.serveToken)
+	p.handler = t.faults.inject(api)
+	p.client = &http.Client{Transport: handlerTransport{p.handler}, Timeout: time.Minute}
+	return p
+}
+
+// accountID is the account that the provider has for an e-mail address: a
+// number made from it, so that it is stable and no Auth0 user id.
+func (p *provider) accountID(email string) string {
+	sum := sha256.Sum256([]byte(p.strategy + ":" + strings.ToLower(email)))
+	digits := strconv.FormatUint(binary.BigEndian.Uint64(sum[:8]), 10) + strconv.FormatUint(binary.BigEndian.Uint64(sum[8:16]), 10)
+	return "1" + digits[:p.digits-1]
+}
+
+// email is the address of an account: that of the user it was made for, or one
+// made up.
+func (p *provider) email(account string) string {
+	for _, u := range p.tenant.cfg.Users {
+		if u.Email != "" && p.accountID(u.Email) == account {
+			return u.Email
+		}
+	}
+	if strings.Contains(account, "@") {
+		return account
+	}
+	return account + "@accounts.example"
+}
+
+// credentials are how a connection's operator registered the tenant here.
+func (p *provider) credentials(c *Connection) (id, secret string) {
+	name := "tenant-at-" + strings.TrimSuffix(p.strategy, "-oauth2")
+	return c.option("client_id", name), c.option("client_secret", name+"-secret")
+}
+
+// knows reports whether a client is registered; an empty secret is not checked.
+func (p *provider) knows(id, secret string) bool {
+	for _, c := range p.tenant.cfg.Connections {
+		if c.Strategy != p.strategy {
+			continue
+		}
+		if wantID, wantSecret := p.credentials(&c); id == wantID && (secret == "" || secret == wantSecret) {
+			return true
+		}
+	}
+	return false
+}
+
+// grantDirectly is a consent without a page.
+func (p *provider) grantDirectly(account string, scopes []string) providerTokens {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stored(p.mint(&providerGrant{account: account, scopes: p.spelling(scopes), offline: true}, ""))
+}
+
+// A mintedToken is the token endpoint's success, members in both providers'
+// spelling.
+type mintedToken struct {
+	AccessToken      string `json:"access_token"`
+	ExpiresIn        int64  `json:"expires_in,omitempty"`
+	RefreshToken     string `json:"refresh_token,omitempty"`
+	RefreshExpiresIn int64  `json:"refresh_token_expires_in,omitempty"`
+	Scope            string `json:"scope"`
+	TokenType        string `json:"token_type"`
+}
+
+// mint issues tokens under a grant; kept is the refresh token the client has
+// already. The caller holds p.mu.
+func (p *provider) mint(g *providerGrant, kept string) mintedToken {
+	out := mintedToken{
+		AccessToken: p.accessPrefix + randomID(40), TokenType: "bearer",
+		ExpiresIn: int64(p.lifetime / time.Second), Scope: strings.Join(g.scopes, p.separator),
+	}
+	p.access[out.AccessToken] = &providerToken{grant: g, expires: time.Now().Add(p.lifetime)}
+	if g.offline && !p.classic() && (kept == "" || p.rotates) {
+		delete(p.refresh, kept)
+		out.RefreshToken = p.refreshPrefix + randomID(40)
+		p.refresh[out.RefreshToken] = g
+	}
+	return out
+}
+
+// classic is a GitHub OAuth App, which issues no refresh tokens.
+func (p *provider) classic() bool {
+	return p.strategy == "github" && p.tenant.cfg.Settings.GitHubOAuthApp
+}
+
+// stored is how the vault keeps a provider's answer.
+func (p *provider) stored(m mintedToken) providerTokens {
+	return providerTokens{
+		access: m.AccessToken, refresh: m.RefreshToken, scopeText: m.Scope,
+		scopes:  splitScopes(m.Scope),
+		expires: time.Now().Add(time.Duration(m.ExpiresIn) * time.Second),
+	}
+}
+
+// splitScopes takes scopes apart at spaces and commas.
+func splitScopes(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
+}
+
+// revoke ends the grant behind an access or refresh token.
+func (p *provider) revoke(token string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at := p.access[token]; at != nil {
+		at.grant.revoked = true
+		return true
+	}
+	if g := p.refresh[token]; g != nil {
+		g.revoked = true
+		return true
+	}
+	return false
+}
+
+// check finds the grant of an access token that is good right now.
+func (p *provider) check(token string) *providerGrant {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := p.access[token]
+	if at == nil || at.grant.revoked || time.Now().After(at.expires) {
+		return nil
+	}
+	return at.grant
+}
+
+// bearer takes the token out of a request's Authorization header.
+func bearer(r *http.Request, schemes ...string) string {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !slices.ContainsFunc(schemes, func(s string) bool { return strings.EqualFold(s, scheme) }) {
+		return ""
+	}
+	return token
+}
+
+// authorizeURL is where Auth0 sends the browser for a consent.
+func (p *provider) authorizeURL(c *Connection, state, hint string, scopes []string, offline bool) string {
+	id, _ := p.credentials(c)
+	q := url.Values{
+		"client_id": {id}, "redirect_uri": {p.callback}, "response_type": {"code"},
+		"scope": {strings.Join(scopes, " ")}, "state": {state},
+	}
+	if offline {
+		q.Set("access_type", "offline")
+	}
+	if hint != "" {
+		q.Set("login_hint", hint)
+	}
+	return addQuery(p.base+p.authorizePath, q)
+}
+
+// redeem is Auth0's side of the code exchange.
+func (p *provider) redeem(ctx context.Context, c *Connection, code string) (providerTokens, string, error) {
+	minted, err := p.post(ctx, c, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {p.callback},
+	})
+	if err != nil {
+		return providerTokens{}, "", err
+	}
+	g := p.check(minted.AccessToken)
+	if g == nil {
+		return providerTokens{}, "", errors.New("the provider's token is not valid")
+	}
+	return p.stored(minted), g.account, nil
+}
+
+// refreshAt is Auth0's side of a refresh.
+func (p *provider) refreshAt(ctx context.Context, c *Connection, old providerTokens) (providerTokens, error) {
+	minted, err := p.post(ctx, c, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {old.refresh}})
+	if err != nil {
+		return old, err
+	}
+	fresh := p.stored(minted)
+	setDefault(&fresh.refresh, old.refresh)
+	return fresh, nil
+}
+
+// post calls the provider's token endpoint.
+func (p *provider) post(ctx context.Context, c *Connection, form url.Values) (mintedToken, error) {
+	id, secret := p.credentials(c)
+	form.Set("client_id", id)
+	form.Set("client_secret", secret)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.base+p.tokenPath, strings.NewReader(form.Encode()))
+	if err != nil {
+		return mintedToken{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return mintedToken{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var minted mintedToken
+	if err := json.NewDecoder(resp.Body).Decode(&minted); err != nil {
+		return mintedToken{}, err
+	}
+	if resp.StatusCode != http.StatusOK || minted.AccessToken == "" {
+		return mintedToken{}, fmt.Errorf("the provider answered %s", resp.Status)
+	}
+	return minted, nil
+}

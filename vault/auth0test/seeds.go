@@ -1,0 +1,117 @@
+package auth0test
+
+// Seeds is the tenant that runs without a config file: two users, an agent's
+// client, the Custom API client that does the exchange, the regular web
+// application of the link pages, and two connections. Every call returns a
+// fresh copy, to be changed at will.
+func Seeds() Config {
+	return Config{
+		ResourceServers: seedResourceServers(),
+		Clients:         seedClients(),
+		ClientGrants:    seedClientGrants(),
+		Connections:     seedConnections(),
+		Users:           seedUsers(),
+		Settings: Settings{Organizations: []Organization{{
+			ID: "org_example", Name: "example", DisplayName: "Example Inc.",
+			Members: []string{"auth0|alice", "auth0|bob"},
+		}}},
+	}
+}
+
+// seedAudience is the API that agents call.
+const seedAudience = "https://agents.example.com/"
+
+func seedResourceServers() []ResourceServer {
+	return []ResourceServer{
+		{
+			Name: "Agents API", Identifier: seedAudience, AllowOfflineAccess: true,
+			SkipConsent: true,
+			Scopes: []Scope{
+				{Value: "read:calendar", Description: "Read calendars"},
+				{Value: "write:calendar", Description: "Change calendars"},
+				{Value: "read:repos", Description: "Read repositories"},
+			},
+		},
+		{Name: "Auth0 My Account API", Identifier: "{tenant}/me/", IsSystem: true, SkipConsent: true},
+	}
+}
+
+func seedClients() []Client {
+	return []Client{
+		{
+			ClientID: "vault-exchange", ClientSecret: "vault-exchange-secret", Name: "Vault exchange",
+			AppType: "resource_server", ResourceServerIdentifier: seedAudience,
+			IsFirstParty: new(true), OIDCConformant: new(true),
+			GrantTypes: []string{grantVault},
+		},
+		{
+			ClientID: "link-pages", ClientSecret: "link-pages-secret", Name: "Link pages",
+			AppType: "regular_web", OIDCConformant: new(true),
+			GrantTypes:        []string{grantCode, grantRefresh},
+			OrganizationUsage: "allow",
+			Callbacks:         []string{"http://localhost:8080/auth/callback", "http://127.0.0.1:8080/auth/callback"},
+			AllowedLogoutURLs: []string{"http://localhost:8080/", "http://127.0.0.1:8080/"},
+		},
+		{
+			ClientID: "demo-agent", ClientSecret: "demo-agent-secret", Name: "Demo agent",
+			AppType: "regular_web", OIDCConformant: new(true),
+			GrantTypes:        []string{grantCode, grantRefresh, grantClientCredentials},
+			OrganizationUsage: "allow",
+			Callbacks:         []string{"http://localhost:8090/callback", "http://127.0.0.1:8090/callback"},
+		},
+	}
+}
+
+func seedClientGrants() []ClientGrant {
+	connected := []string{"create:me:connected_accounts", "read:me:connected_accounts", "delete:me:connected_accounts"}
+	scopes := []string{"read:calendar", "write:calendar", "read:repos"}
+	return []ClientGrant{
+		{ID: "cgr_linkpagesaccount", ClientID: "link-pages", Audience: "{tenant}/me/", Scope: connected, SubjectType: "user"},
+		{ID: "cgr_demoagentuser000", ClientID: "demo-agent", Audience: seedAudience, Scope: scopes, SubjectType: "user"},
+		{ID: "cgr_demoagentclient0", ClientID: "demo-agent", Audience: seedAudience, Scope: scopes, SubjectType: "client"},
+	}
+}
+
+func seedConnections() []Connection {
+	enabled := []string{"vault-exchange", "link-pages", "demo-agent"}
+	return []Connection{
+		{
+			ID: "con_googleoauth2seed", Name: "google-oauth2", DisplayName: "Google", Strategy: "google-oauth2",
+			Options: map[string]any{
+				"client_id": "tenant-at-google", "client_secret": "tenant-at-google-secret",
+				"email": true, "profile": true, "offline_access": true,
+				"scope": []any{"openid", "email", "profile"},
+			},
+			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{false},
+		},
+		{
+			ID: "con_githubseed000000", Name: "github", DisplayName: "GitHub", Strategy: "github",
+			Options: map[string]any{
+				"client_id": "tenant-at-github", "client_secret": "tenant-at-github-secret",
+				"scope": []any{"read:user"},
+			},
+			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{false},
+		},
+	}
+}
+
+func seedUsers() []User {
+	return []User{
+		{
+			UserID: "auth0|alice", Email: "alice@example.com", EmailVerified: true,
+			Name: "Alice Example", Nickname: "alice", Password: "alice-password",
+		},
+		{
+			UserID: "auth0|bob", Email: "bob@example.com", EmailVerified: true,
+			Name: "Bob Example", Nickname: "bob", Password: "bob-password",
+		},
+	}
+}
+
+func myAccountScopes() []Scope {
+	return []Scope{
+		{Value: "create:me:connected_accounts", Description: "Connect accounts"},
+		{Value: "read:me:connected_accounts", Description: "List connected accounts"},
+		{Value: "delete:me:connected_accounts", Description: "Disconnect accounts"},
+	}
+}

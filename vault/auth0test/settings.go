@@ -1,0 +1,148 @@
+package auth0test
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Settings are the switches for what Auth0 leaves undocumented or where it has
+// been seen to differ. The package comment lists them with their defaults; the
+// zero value of each member is the default.
+type Settings struct {
+	// RefreshLeeway is how many seconds before its expiry a stored provider
+	// token is refreshed instead of returned.
+	RefreshLeeway int `json:"refresh_leeway,omitempty"`
+
+	NotConnectedError      string `json:"not_connected_error,omitempty"`
+	UnknownConnectionError string `json:"unknown_connection_error,omitempty"`
+	UnknownUserError       string `json:"unknown_user_error,omitempty"`
+	UserNotFoundMember     string `json:"user_not_found_member,omitempty"`
+	InvalidSubjectError    string `json:"invalid_subject_error,omitempty"`
+	WrongAudienceError     string `json:"wrong_audience_error,omitempty"`
+	WrongAudienceStatus    int    `json:"wrong_audience_status,omitempty"`
+	RotatingSubjectError   string `json:"rotating_subject_error,omitempty"`
+	RefuseBoundSubject     bool   `json:"refuse_bound_subject,omitempty"`
+	SeveralAccounts        string `json:"several_accounts,omitempty"`
+	LoginHintEmail         bool   `json:"login_hint_email,omitempty"`
+	VaultRequestScope      string `json:"vault_request_scope,omitempty"`
+
+	OmitScope      bool   `json:"omit_scope,omitempty"`
+	ScopeSeparator string `json:"scope_separator,omitempty"`
+	OmitExpiresIn  bool   `json:"omit_expires_in,omitempty"`
+	ExpiresIn      *int64 `json:"expires_in,omitempty"`
+
+	MFAPolicy              string `json:"mfa_policy,omitempty"`
+	MFARequiredStatus      int    `json:"mfa_required_status,omitempty"`
+	WrongSecretError       string `json:"wrong_secret_error,omitempty"`
+	UnsupportedGrantStatus int    `json:"unsupported_grant_status,omitempty"`
+	ClockSkew              int    `json:"clock_skew,omitempty"`
+
+	CompleteStatus      int    `json:"complete_status,omitempty"`
+	ConnectURIPath      string `json:"connect_uri_path,omitempty"`
+	ConnectURIQuery     string `json:"connect_uri_query,omitempty"`
+	ConnectRedirectURI  string `json:"connect_redirect_uri,omitempty"`
+	ConnectWrongBrowser string `json:"connect_wrong_browser,omitempty"`
+	Reconnect           string `json:"reconnect,omitempty"`
+	MaxAccounts         int    `json:"max_accounts,omitempty"`
+	DeleteUnknownStatus int    `json:"delete_unknown_status,omitempty"`
+	OmitWWWAuthenticate bool   `json:"omit_www_authenticate,omitempty"`
+
+	OfflineAccess  string `json:"offline_access,omitempty"`
+	GitHubOAuthApp bool   `json:"github_oauth_app,omitempty"`
+
+	Organizations   []Organization `json:"organizations,omitempty"`
+	AnyOrganization bool           `json:"any_organization,omitempty"`
+}
+
+// Organization is an Auth0 organization with its members' user ids.
+type Organization struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	DisplayName string   `json:"display_name,omitempty"`
+	Members     []string `json:"members,omitempty"`
+}
+
+func (s *Settings) fillDefaults() {
+	setDefault(&s.NotConnectedError, "federated_connection_refresh_token_not_found")
+	setDefault(&s.UnknownUserError, "user_not_found")
+	setDefault(&s.UserNotFoundMember, "error_description")
+	setDefault(&s.InvalidSubjectError, "invalid_grant")
+	setDefault(&s.WrongAudienceError, "unauthorized_client")
+	setDefault(&s.RotatingSubjectError, "unauthorized_client")
+	setDefault(&s.SeveralAccounts, "first")
+	setDefault(&s.VaultRequestScope, "ignored")
+	setDefault(&s.ScopeSeparator, "provider")
+	setDefault(&s.MFAPolicy, "never")
+	setDefault(&s.WrongSecretError, "access_denied")
+	setDefault(&s.ConnectURIPath, "/connected-accounts/connect")
+	setDefault(&s.ConnectRedirectURI, "registered")
+	setDefault(&s.ConnectWrongBrowser, "callback")
+	setDefault(&s.Reconnect, "update")
+	setDefault(&s.OfflineAccess, "connection")
+	for status, value := range map[*int]int{
+		&s.WrongAudienceStatus: 403, &s.MFARequiredStatus: 403, &s.UnsupportedGrantStatus: 403,
+		&s.CompleteStatus: 201, &s.DeleteUnknownStatus: 204,
+	} {
+		if *status == 0 {
+			*status = value
+		}
+	}
+}
+
+// validate checks settings whose defaults are filled in.
+func (s *Settings) validate() error {
+	texts := []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"user_not_found_member", s.UserNotFoundMember, []string{"error_description", "description"}},
+		{"several_accounts", s.SeveralAccounts, []string{"first", "newest", "error"}},
+		{"vault_request_scope", s.VaultRequestScope, []string{"ignored", "rejected", "honoured"}},
+		{"scope_separator", s.ScopeSeparator, []string{"provider", "space", "comma"}},
+		{"mfa_policy", s.MFAPolicy, []string{"never", "always"}},
+		{"wrong_secret_error", s.WrongSecretError, []string{"access_denied", "invalid_client"}},
+		{"connect_uri_path", s.ConnectURIPath, []string{"/connected-accounts/connect", "/connect"}},
+		{"connect_redirect_uri", s.ConnectRedirectURI, []string{"registered", "any"}},
+		{"connect_wrong_browser", s.ConnectWrongBrowser, []string{"callback", "page"}},
+		{"reconnect", s.Reconnect, []string{"update", "add"}},
+		{"offline_access", s.OfflineAccess, []string{"connection", "always"}},
+	}
+	for _, t := range texts {
+		if err := oneOf("settings: "+t.name, t.value, t.allowed...); err != nil {
+			return err
+		}
+	}
+	numbers := []struct {
+		name    string
+		value   int
+		allowed []int
+	}{
+		{"wrong_audience_status", s.WrongAudienceStatus, []int{401, 403}},
+		{"mfa_required_status", s.MFARequiredStatus, []int{401, 403}},
+		{"unsupported_grant_status", s.UnsupportedGrantStatus, []int{400, 403}},
+		{"complete_status", s.CompleteStatus, []int{200, 201}},
+		{"delete_unknown_status", s.DeleteUnknownStatus, []int{204, 404}},
+	}
+	for _, n := range numbers {
+		if !slices.Contains(n.allowed, n.value) {
+			return fmt.Errorf("settings: %s is %d, expected one of %v", n.name, n.value, n.allowed)
+		}
+	}
+	return nil
+}
+
+// organization finds an organization by id; with AnyOrganization every id
+// exists and everybody is a member.
+func (s *Settings) organization(id string) *Organization {
+	if o := find(s.Organizations, func(o Organization) bool { return o.ID == id }); o != nil {
+		return o
+	}
+	if s.AnyOrganization {
+		return &Organization{ID: id, Name: id}
+	}
+	return nil
+}
+
+func (s *Settings) member(o *Organization, userID string) bool {
+	return s.AnyOrganization || slices.Contains(o.Members, userID)
+}
