@@ -22,7 +22,7 @@ import (
 )
 
 // hostileSecret signs HS256 tokens that a test asks for and no API uses.
-const hostileSecret = "auth0test-hs256-secret"
+const hostileSecret = "auth0test-hs256-secret-that-nobody-uses"
 
 // A keyPair is one generation of the tenant's signing keys. Auth0 signs with
 // RSA; PS256 uses the same key under another kid, ES256 has its own. Keys are

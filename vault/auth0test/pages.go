@@ -16,7 +16,7 @@ var (
 )
 
 func parsePage(name string) *template.Template {
-	return template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+name))
+	return template.Must(template.ParseFS(pageFiles, "pages/layout.html", "pages/"+name)).Lookup(name)
 }
 
 type loginView struct {

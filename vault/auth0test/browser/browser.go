@@ -229,10 +229,22 @@ func forms(document []byte, base *url.URL) ([]Form, error) {
 
 func addField(values url.Values, field *html.Node) {
 	name := attribute(field, "name")
-	if field.Type != html.ElementNode || field.Data != "input" || name == "" {
+	if field.Type != html.ElementNode || name == "" {
 		return
 	}
-	switch kind := attribute(field, "type"); kind {
+	switch field.Data {
+	case "input":
+	case "select":
+		for option := range field.Descendants() { // the first one is selected
+			if option.Data == "option" && !values.Has(name) {
+				values.Set(name, attribute(option, "value"))
+			}
+		}
+		return
+	default:
+		return
+	}
+	switch attribute(field, "type") {
 	case "submit", "button", "image":
 	case "checkbox", "radio":
 		if hasAttribute(field, "checked") {

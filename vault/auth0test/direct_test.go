@@ -1,0 +1,29 @@
+package auth0test_test
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// exchangeDirectly calls the handler without a network.
+func exchangeDirectly(t *testing.T, tn *auth0test.Tenant, connection string) answer {
+	t.Helper()
+	tokens, err := tn.IssueToken(auth0test.TokenRequest{User: "auth0|alice", ClientID: "demo-agent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := values("grant_type", vaultGrant, "client_id", "vault-exchange", "client_secret", "vault-exchange-secret",
+		"subject_token", tokens.AccessToken, "subject_token_type", accessType, "requested_token_type", vaultType,
+		"connection", connection)
+	req := httptest.NewRequest("POST", tn.Issuer()+"oauth/token", strings.NewReader(form.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	tn.Handler().ServeHTTP(w, req)
+	a := answer{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
+	_ = json.Unmarshal(w.Body.Bytes(), &a.JSON)
+	return a
+}
