@@ -1,0 +1,59 @@
+// Package linkflow lets a person connect an account at a provider for an agent
+// that asks for it. The agent hands over a link; the person opens it, signs in
+// at Auth0, confirms, and consents at the provider; the agent learns that it is
+// done. The account is connected through Auth0's My Account API (Connected
+// Accounts), so that Token Vault can serve it from then on.
+//
+// A [Flow] serves one tenant on one public origin:
+//
+//	flow, err := linkflow.New(linkflow.Config{
+//		Vault:        client, // *vault.Client
+//		Origin:       "https://link.example.com",
+//		ClientID:     "…", // a regular web application of the same tenant
+//		ClientSecret: vault.NewSecret(os.Getenv("LINK_CLIENT_SECRET")),
+//		Keys:         linkflow.StaticKeys(key),
+//	})
+//	http.Handle("/auth/", flow)
+//
+//	if _, err := client.Token(ctx, caller, request); needsLink(err) {
+//		link, err := flow.Link(ctx, caller, request)
+//		// tell the agent link.URL and link.StatusURL
+//	}
+//
+// The application at Auth0 needs {Origin}{Path}/callback among its allowed
+// callback URLs, the authorization code grant, and a client grant for the My
+// Account API with create:me:connected_accounts and read:me:connected_accounts.
+//
+// # What a link can do
+//
+// A link holds a ticket: sealed, ten minutes long, made for one user and one
+// agent. It starts nothing by itself, since chats and crawlers open links too,
+// and it serves nobody but the user it was made for: whoever opens it has to
+// sign in, and the verified ID token of that very sign-in has to name the same
+// issuer, subject and organization. A link that is forwarded, or an account
+// page that is opened in another browser, therefore connects nothing.
+//
+// # Where state lives
+//
+// In the browser, sealed, one cookie for each flow: any node that has the keys
+// can serve any request. Everything sealed has a key for its purpose, so that a
+// ticket is no cookie, and what was sealed for one step opens at no other. What
+// became of tickets is in an [Outcomes], on the node where it happened; other
+// nodes learn of success by asking the vault.
+//
+// # Who learns what
+//
+// Pages show nothing that Auth0 or a provider said. What an operator has to
+// know goes to [Config.Hook]; this package logs nothing. No event, error or page
+// holds a ticket, a code, a token or a URL with one.
+//
+// # Where to read on
+//
+// In the order of a request: flow.go (configuration and routing), ticket.go and
+// seal.go (the link), connect.go (the page it leads to), forms.go and cookies.go
+// (what a POST must bring, what a browser keeps), login.go (sign-in), callback.go
+// (coming back from it), confirm.go and myaccount.go (connecting), returnto.go
+// (where it may end), status.go and outcomes.go (what the agent is told),
+// answers.go and text.go (every byte a browser gets), events.go (what the
+// operator gets).
+package linkflow

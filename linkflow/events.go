@@ -1,0 +1,95 @@
+package linkflow
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/url"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Kind says what happened. No other values are used.
+type Kind string
+
+// The kinds of events.
+const (
+	// Started: somebody pressed Continue and goes to sign in.
+	Started Kind = "started"
+	// SignedIn: the user whom the ticket was made for came back from there.
+	SignedIn Kind = "signed_in"
+	// Confirmed: that user pressed Connect and goes to the provider.
+	Confirmed Kind = "confirmed"
+	// Linked: Auth0 says that the account is connected.
+	Linked Kind = "linked"
+	// DeclinedByUser: that user pressed Decline, here or at the provider.
+	DeclinedByUser Kind = "declined"
+	// FailedToLink: Auth0 or the provider ended the attempt of that user.
+	FailedToLink Kind = "failed"
+	// Refused: a request that was not in order. Nothing changed.
+	Refused Kind = "refused"
+	// Fault: Auth0 fails, or something is set up wrongly. Nothing changed.
+	Fault Kind = "fault"
+)
+
+// Event is something that an operator wants to know. It never holds a ticket, a
+// code, a token or a URL with one.
+type Event struct {
+	Kind Kind
+
+	// ID is on the page that the person sees, if it tells of an error.
+	ID string
+
+	// Connection and Agent are what the link is about; empty if that is not
+	// known.
+	Connection string
+	Agent      string
+
+	// Subject is the user who signed in; empty before that is verified.
+	Subject string
+
+	// Reason names the cause in one word. It is empty if all is well.
+	Reason string
+
+	// Err has the details, if there are any: also what Auth0 says, which
+	// pages never show.
+	Err error
+}
+
+// tell tells the hook, and returns the event's id.
+func (f *Flow) tell(ctx context.Context, e Event) string {
+	e.ID = rand.Text()[:12]
+	e.Err = withoutURL(e.Err)
+	if f.hook != nil {
+		f.hook(ctx, e)
+	}
+	return e.ID
+}
+
+// about is an event about a ticket, of a person who is not known yet.
+func about(kind Kind, t ticket) Event {
+	return Event{Kind: kind, Connection: t.Connection, Agent: t.Agent}
+}
+
+// byUser is an event about a ticket whose user has signed in.
+func byUser(kind Kind, t ticket) Event {
+	e := about(kind, t)
+	e.Subject = t.Subject
+	return e
+}
+
+// withoutURL takes from an error of net/http the URL that was called, whose
+// query may tell more than it should.
+func withoutURL(err error) error {
+	var inURL *url.Error
+	if !errors.As(err, &inURL) {
+		return err
+	}
+	var inVault *vault.Error
+	if !errors.As(err, &inVault) {
+		return inURL.Err
+	}
+	bare := *inVault
+	bare.Err = inURL.Err
+	return &bare
+}

@@ -1,0 +1,231 @@
+package linkflow
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	josejson "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// maxPages bounds how many pages of accounts are read, 20 accounts each: nobody
+// has so many at one connection, and an answer that points to itself must end.
+const maxPages = 25
+
+// myAccount speaks for one user to Connected Accounts of Auth0's My Account API.
+type myAccount struct {
+	call    func(*http.Request) (*vault.Answer, error)
+	base    string
+	token   string
+	secrets []string // which no error may repeat
+}
+
+func (f *Flow) myAccount(s *flowState) *myAccount {
+	return &myAccount{
+		call:    f.vault.Call,
+		base:    f.vault.Issuer() + "me/v1/connected-accounts/",
+		token:   s.AccessToken,
+		secrets: []string{s.AccessToken, s.AuthSession, s.Verifier},
+	}
+}
+
+// accountError is a refusal by the My Account API. Its text is for the operator.
+type accountError struct {
+	Status int    `json:"-"`
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Detail string `json:"detail"`
+	} `json:"validation_errors"`
+}
+
+// Error implements error.
+func (e *accountError) Error() string {
+	text := fmt.Sprintf("My Account API answered %d", e.Status)
+	// Of the type, a URL, the last part is the code: A0E-400-0003.
+	for _, part := range []string{e.Type[strings.LastIndexAny(e.Type, "/#")+1:], e.Title, e.Detail} {
+		if part != "" {
+			text += ": " + clean(part)
+		}
+	}
+	for i, v := range e.Errors {
+		if i < 5 {
+			text += "; " + clean(v.Detail)
+		}
+	}
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		text += " (is the My Account API activated, with a client grant for the link pages' application?)"
+	}
+	return text
+}
+
+// accountsPage is an answer of GET accounts.
+type accountsPage struct {
+	Accounts []struct {
+		Connection string   `json:"connection"`
+		OrgID      string   `json:"org_id"`
+		Scopes     []string `json:"scopes"`
+	} `json:"accounts"`
+	Next string `json:"next"`
+}
+
+// grantedScopes returns what the user's accounts at connection are granted, in
+// this organization or outside of any. A list does not tell which account a
+// login hint means, so that all of them count.
+func (a *myAccount) grantedScopes(ctx context.Context, connection, orgID string) ([]string, error) {
+	var granted []string
+	query := url.Values{"connection": {connection}, "take": {"20"}}
+	for range maxPages {
+		var page accountsPage
+		if err := a.do(ctx, http.MethodGet, "accounts?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		for _, account := range page.Accounts {
+			if account.Connection == connection && (account.OrgID == "" || account.OrgID == orgID) {
+				granted = append(granted, account.Scopes...)
+			}
+		}
+		if page.Next == "" {
+			return granted, nil
+		}
+		query.Set("from", page.Next)
+	}
+	return nil, errors.New("the list of connected accounts does not end")
+}
+
+// connectRequest is the body of POST connect. An empty list of scopes would be
+// refused, and authorization_params without any member is left out as well.
+type connectRequest struct {
+	Connection          string            `json:"connection"`
+	RedirectURI         string            `json:"redirect_uri"`
+	State               string            `json:"state"`
+	CodeChallenge       string            `json:"code_challenge"`
+	CodeChallengeMethod string            `json:"code_challenge_method"`
+	Scopes              []string          `json:"scopes,omitempty"`
+	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
+}
+
+// newConnectRequest asks for the connection of s's ticket. The provider is told
+// which account is meant, if the ticket says so.
+func newConnectRequest(redirectURI string, s *flowState, scopes []string) connectRequest {
+	req := connectRequest{
+		Connection:          s.Ticket.Connection,
+		RedirectURI:         redirectURI,
+		State:               s.State,
+		CodeChallenge:       digest(s.Verifier), // S256 of RFC 7636 §4.2
+		CodeChallengeMethod: "S256",
+		Scopes:              scopes,
+	}
+	if s.Ticket.LoginHint != "" {
+		req.AuthorizationParams = map[string]string{"login_hint": s.Ticket.LoginHint}
+	}
+	return req
+}
+
+// connectAnswer is the answer of POST connect.
+type connectAnswer struct {
+	AuthSession   string `json:"auth_session"`
+	ConnectURI    string `json:"connect_uri"`
+	ConnectParams struct {
+		Ticket string `json:"ticket"`
+	} `json:"connect_params"`
+	ExpiresIn int64 `json:"expires_in"`
+}
+
+func (a *myAccount) connect(ctx context.Context, req connectRequest) (*connectAnswer, error) {
+	a.secrets = append(a.secrets, req.State)
+	var answer connectAnswer
+	if err := a.do(ctx, http.MethodPost, "connect", req, &answer); err != nil {
+		return nil, err
+	}
+	if answer.AuthSession == "" || answer.ConnectParams.Ticket == "" || answer.ExpiresIn < 1 {
+		return nil, errors.New("the answer to connect lacks auth_session, ticket or expires_in")
+	}
+	return &answer, nil
+}
+
+// completeRequest is the body of POST complete.
+type completeRequest struct {
+	AuthSession  string `json:"auth_session"`
+	ConnectCode  string `json:"connect_code"`
+	RedirectURI  string `json:"redirect_uri"`
+	CodeVerifier string `json:"code_verifier"`
+}
+
+// complete connects the account. It returns what is granted, or nil if the
+// answer does not tell.
+func (a *myAccount) complete(ctx context.Context, req completeRequest) (granted []string, err error) {
+	a.secrets = append(a.secrets, req.ConnectCode)
+	var answer struct {
+		Scopes []string `json:"scopes"`
+	}
+	if err := a.do(ctx, http.MethodPost, "complete", req, &answer); err != nil {
+		return nil, err
+	}
+	return answer.Scopes, nil
+}
+
+// do sends one request and reads its answer strictly: member names in exact
+// case, none twice. Both 200 and 201 are success, on which Auth0's documents
+// differ.
+func (a *myAccount) do(ctx context.Context, method, path string, body, answer any) error {
+	text := []byte{}
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path, bytes.NewReader(text))
+	if err != nil {
+		return withoutURL(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+a.token)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	got, err := a.call(req)
+	if err != nil {
+		return err
+	}
+	if got.Status != http.StatusOK && got.Status != http.StatusCreated {
+		return a.refusal(got)
+	}
+	if err := josejson.Unmarshal(got.Body, answer); err != nil {
+		return errors.New("the My Account API's answer is not the JSON it should be")
+	}
+	return nil
+}
+
+// refusal reads an error answer. Nothing of it is kept that repeats a secret.
+func (a *myAccount) refusal(got *vault.Answer) error {
+	var e accountError
+	if josejson.Unmarshal(got.Body, &e) != nil || repeats(e.Error(), a.secrets) {
+		e = accountError{}
+	}
+	e.Status = got.Status
+	return &e
+}
+
+// repeats tells whether text holds twelve characters in a row of a secret, or a
+// short one whole.
+func repeats(text string, secrets []string) bool {
+	const window = 12
+	for _, secret := range secrets {
+		for i := 0; secret != "" && i <= max(len(secret)-window, 0); i++ {
+			if strings.Contains(text, secret[i:min(i+window, len(secret))]) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,33 @@
+package linkflow
+
+import (
+	"net/url"
+	"strings"
+)
+
+// maxReturnTo bounds the URL that a flow returns to: it travels in a cookie.
+const maxReturnTo = 512
+
+// mayReturnTo tells whether a finished flow may send the browser to target: an
+// absolute URL of a configured origin, on which we and every browser agree. It
+// compares bytes first, and does not trust any parser with what precedes the
+// host.
+func (f *Flow) mayReturnTo(target string) bool {
+	if len(target) > maxReturnTo {
+		return false
+	}
+	for _, b := range []byte(target) {
+		if b <= ' ' || b > '~' || b == '\\' {
+			return false
+		}
+	}
+	for _, origin := range f.returnTo {
+		rest, ok := strings.CutPrefix(target, origin)
+		if !ok || rest != "" && !strings.ContainsRune("/?#", rune(rest[0])) {
+			continue
+		}
+		u, err := url.Parse(target)
+		return err == nil && u.User == nil && u.Scheme+"://"+u.Host == origin
+	}
+	return false
+}

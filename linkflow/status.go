@@ -1,0 +1,147 @@
+package linkflow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+const (
+	// MaxWait is the longest that Status waits: a little less than the minute
+	// after which many clients and proxies give up.
+	MaxWait = 55 * time.Second
+
+	// askInterval separates two questions to the vault about one ticket.
+	askInterval = 2 * time.Second
+)
+
+// State is what became of a link.
+type State string
+
+// The states of a link.
+const (
+	// Pending: nothing final has happened yet.
+	Pending State = "pending"
+	// Completed: the account is connected and suffices; try again.
+	Completed State = "completed"
+	// Declined: the user said no, here or at the provider.
+	Declined State = "declined"
+	// Failed: Auth0 or the provider ended the attempt, or the user granted
+	// less than was asked for.
+	Failed State = "failed"
+	// Expired: the link has ended, and nothing else happened.
+	Expired State = "expired"
+)
+
+// Status is the answer to an agent that asks for a link it handed over.
+type Status struct {
+	State      State
+	Connection string
+}
+
+// ErrNoTicket is Status's answer to every ticket that is not the caller's own:
+// of another user, agent or organization, tampered with, or unknown. They are
+// told apart nowhere, so that nobody can find out who uses what.
+var ErrNoTicket = errors.New("no such ticket")
+
+// Status tells what became of the ticket that caller was given. While that is
+// pending it waits, for MaxWait at most, until something happens. If ctx ends or
+// the Flow is closed while it waits, it tells what is known by then.
+//
+// An account counts as connected when a flow has connected it or when the vault
+// serves it, however that came about; the vault is asked at most every two
+// seconds for each ticket. A failing vault is no error here: the state stays as
+// it is known.
+//
+// Errors are ErrNoTicket, or that there are no keys to open the ticket with.
+func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText string, wait time.Duration) (Status, error) {
+	t, err := open[ticket](ctx, f.sealer, forTicket, ticketText)
+	switch {
+	case errors.Is(err, errTampered):
+		return Status{}, ErrNoTicket
+	case err != nil && !errors.Is(err, errExpired):
+		return Status{}, err
+	case !t.belongsTo(f.vault.Issuer(), caller):
+		return Status{}, ErrNoTicket
+	}
+	end := time.Now().Add(min(wait, MaxWait))
+	patience := MaxWait // the vault's first answer is waited for whatever wait is
+	for {
+		_, changed := f.outcomes.known(t)
+		goOn := f.pause(ctx, changed, f.askVault(ctx, caller, t), patience)
+		status, left := f.statusOf(t), time.Until(end)
+		if !goOn || status.State != Pending || left <= 0 {
+			return status, nil
+		}
+		if !f.pause(ctx, changed, nil, min(askInterval, left)) {
+			return f.statusOf(t), nil
+		}
+		patience = max(time.Until(end), 0)
+	}
+}
+
+// pause waits for a change, an answer, or some time. It returns false if ctx or
+// f ends first.
+func (f *Flow) pause(ctx context.Context, changed, answered <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-answered:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	case <-f.closed:
+		return false
+	}
+	return true
+}
+
+// statusOf is what is known of t, without asking anybody.
+func (f *Flow) statusOf(t ticket) Status {
+	state, _ := f.outcomes.known(t)
+	if state == "" {
+		state = Pending
+		if time.Now().Unix() >= t.Expiry {
+			state = Expired
+		}
+	}
+	return Status{state, t.Connection}
+}
+
+// answered is a channel for when there is nothing to wait for.
+var answered = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// askVault asks the vault for the token that t is about, unless somebody has
+// done so just now. The returned channel is closed when the answer is there.
+// The question does not end with the caller, since others wait for it too.
+func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket) <-chan struct{} {
+	state, _ := f.outcomes.known(t)
+	if state == Completed || time.Since(time.Unix(t.Expiry, 0)) > lateLife {
+		return answered
+	}
+	asking, finish := f.outcomes.turn(t, askInterval)
+	if finish != nil {
+		go func() {
+			defer finish()
+			f.ask(context.WithoutCancel(ctx), caller, t)
+		}()
+	}
+	return asking
+}
+
+func (f *Flow) ask(ctx context.Context, caller *vault.AccessToken, t ticket) {
+	_, err := f.vault.Token(ctx, caller, vault.Request{Connection: t.Connection, LoginHint: t.LoginHint, Scopes: t.Scopes})
+	if err == nil {
+		f.outcomes.record(t, Completed)
+		return
+	}
+	var e *vault.Error
+	if errors.As(err, &e) && e.Code == vault.CodeMisconfigured {
+		event := byUser(Fault, t)
+		event.Reason, event.Err = e.Reason, err
+		f.tell(ctx, event)
+	}
+}
