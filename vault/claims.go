@@ -60,7 +60,7 @@ func (d numericDate) time() time.Time {
 func parseClaims(payload []byte) (*claims, error) {
 	var c claims
 	if err := decode(payload, &c); err != nil {
-		return nil, invalidToken("malformed")
+		return nil, invalidToken("malformed_claims")
 	}
 	return &c, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,7 +174,7 @@ func parseKeySet(document []byte) ([]jose.JSONWebKey, error) {
 	var keys []jose.JSONWebKey
 	for _, raw := range set.Keys[:min(len(set.Keys), maxKeys)] {
 		var key jose.JSONWebKey
-		if key.UnmarshalJSON(raw) == nil && key.KeyID != "" && isSigningKey(key) {
+		if key.UnmarshalJSON(raw) == nil && key.KeyID != "" && isSigningKey(key) && mayVerify(raw) {
 			keys = append(keys, key)
 		}
 	}
@@ -194,6 +195,14 @@ func isSigningKey(key jose.JSONWebKey) bool {
 		return public.Curve == elliptic.P256()
 	}
 	return false
+}
+
+// mayVerify reads `key_ops` (RFC 7517 §4.3), which go-jose passes over.
+func mayVerify(key []byte) bool {
+	var ops struct {
+		KeyOps []string `json:"key_ops"`
+	}
+	return decode(key, &ops) == nil && (ops.KeyOps == nil || slices.Contains(ops.KeyOps, "verify"))
 }
 
 // pickKey returns the key of that id whose type, and `alg` if it has one, fit.

@@ -1,0 +1,358 @@
+package caddymodule
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Every byte that an agent gets from this module comes from this file, and so
+// does every reason to refuse. The rules:
+//
+//   - A refusal carries Token-Vault-Error, so that an agent can tell it from the
+//     provider's answer, and no-store.
+//   - The body is RFC 9457 problem details; its `detail` is a sentence that a
+//     language model can act on, the same for everybody.
+//   - Nothing that came with a request, in a token or from Auth0 is repeated,
+//     except connection and scopes, which the operator configured, and Auth0's
+//     error code in answers with a link.
+
+// errorHeader marks the answers that come from us and not from the provider.
+const errorHeader = "Token-Vault-Error"
+
+// problemTypes is where the README explains each error.
+const problemTypes = "https://github.com/tokenvault/caddy-token-vault#/"
+
+// Codes of refusals that are not the vault's.
+const (
+	codeNoCredentials     = "no_credentials"
+	codeUserRequired      = "user_required"
+	codeClientNotAllowed  = "client_not_allowed"
+	codeInsufficientScope = "insufficient_scope"
+	codeMethodNotAllowed  = "method_not_allowed"
+	codeTicketNotFound    = "ticket_not_found"
+)
+
+// refusal is why a request goes no further.
+type refusal struct {
+	code       string
+	reason     string        // Auth0's error, or vault's word for the cause
+	scopes     []string      // that the agent's token lacks
+	missing    []string      // scopes that the account lacks
+	retryAfter time.Duration // 0: not said
+	allow      []string      // methods, with codeMethodNotAllowed
+	cause      error         // for the log
+}
+
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return r.code + ": " + r.cause.Error()
+	}
+	return r.code
+}
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+// needsLink tells whether a link to the pages belongs into the answer.
+func (r *refusal) needsLink() bool {
+	return (&vault.Error{Code: vault.Code(r.code)}).NeedsLink()
+}
+
+// refusalOf turns any error of ours into a refusal.
+func refusalOf(err error) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	var e *vault.Error
+	if errors.As(err, &e) {
+		return &refusal{code: string(e.Code), reason: e.Reason, missing: e.Missing, retryAfter: e.RetryAfter, cause: e}
+	}
+	return &refusal{code: string(vault.CodeUnavailable), reason: "internal", cause: err}
+}
+
+// answer is what a refusal looks like to the agent.
+type answer struct {
+	status    int
+	title     string
+	detail    string
+	challenge string // error attribute of WWW-Authenticate; "-" for a bare challenge
+}
+
+const bareChallenge = "-"
+
+var answers = map[string]answer{
+	codeNoCredentials: {
+		401, "Access token required",
+		"Send an Auth0 access token for this API as a bearer token in the Authorization header.", bareChallenge,
+	},
+	string(vault.CodeInvalidRequest): {
+		400, "Malformed credentials",
+		"Send exactly one access token, as a bearer token in one Authorization header and nowhere else.", "invalid_request",
+	},
+	string(vault.CodeInvalidToken): {
+		401, "Access token not accepted",
+		"The access token is expired, malformed or not meant for this API. Get a new one from Auth0; if that is refused as well, the user has to sign in again.", "invalid_token",
+	},
+	string(vault.CodeKeysUnavailable): {
+		503, "Access token cannot be verified now",
+		"The keys to verify access tokens with are not available at the moment. The token may be fine: retry the same request later.", "",
+	},
+	codeUserRequired: {
+		403, "A user's access token is required",
+		"This access token belongs to no user, so there is no account to use. Send a token that the agent got on behalf of a user.", "",
+	},
+	codeClientNotAllowed: {
+		403, "Agent not allowed",
+		"This agent may not use this route. The operator decides which agents may.", "",
+	},
+	codeInsufficientScope: {
+		403, "Access token lacks scopes",
+		"The access token lacks a scope or permission that this route requires. Get a token with the scopes named in the WWW-Authenticate header.", "insufficient_scope",
+	},
+	string(vault.CodeStepUp): {
+		401, "Stronger authentication required",
+		"The user has to sign in again with a second factor. Then retry with the access token from that login.", "insufficient_user_authentication",
+	},
+	string(vault.CodeLinkRequired): {
+		401, "Account not connected",
+		"Ask the user to open link_url and connect the account, then retry the same request. Retrying before that does not help.", "link_required",
+	},
+	string(vault.CodeRelinkRequired): {
+		401, "Account has to be connected again",
+		"The provider no longer accepts the connection to this account. Ask the user to open link_url and connect it again, then retry the same request. Retrying before that does not help.", "relink_required",
+	},
+	string(vault.CodeScopeRequired): {
+		401, "More access to the account required",
+		"The account is connected, but the user has not granted what this request needs. Ask the user to open link_url and grant missing_scopes, then retry the same request. Retrying before that does not help.", "scope_required",
+	},
+	string(vault.CodeScopeExcess): {
+		403, "Account grants too much",
+		"The connected account grants more than this route allows, or does not tell what it grants. The user may disconnect it and connect it with less; otherwise only the operator can change this.", "",
+	},
+	string(vault.CodeAccessDenied): {
+		403, "Exchange denied",
+		"A policy of the Auth0 tenant denies this. Retrying does not help.", "",
+	},
+	string(vault.CodeMisconfigured): {
+		502, "Token vault misconfigured",
+		"The operator of this proxy has to mend its set-up; the proxy's log says what is wrong. Neither the user nor a retry can help.", "",
+	},
+	string(vault.CodeUnavailable): {
+		502, "Token vault unavailable",
+		"The token vault cannot be reached or gives no sensible answer. Retry the same request later.", "",
+	},
+	string(vault.CodeTimeout): {
+		504, "Token vault timed out",
+		"The token vault did not answer in time. Retry the same request later.", "",
+	},
+	string(vault.CodeThrottled): {
+		503, "Too many exchanges",
+		"Too many tokens are being asked for. Wait as long as the Retry-After header says, then retry the same request.", "",
+	},
+	codeMethodNotAllowed: {
+		405, "Method not allowed",
+		"This method is not allowed here. Use one that the Allow header names.", "",
+	},
+	codeTicketNotFound: {
+		404, "No such ticket",
+		"There is no such ticket for this user and agent. Repeat the original request to get a new one.", "",
+	},
+}
+
+// problem is the body of every refusal (RFC 9457).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Error  string `json:"error"`
+}
+
+// linkProblem is the body of a refusal that a link mends.
+type linkProblem struct {
+	problem
+	Reason        string   `json:"reason"`
+	Connection    string   `json:"connection"`
+	Scopes        []string `json:"scopes"`
+	MissingScopes []string `json:"missing_scopes"`
+	LinkURL       string   `json:"link_url,omitempty"`
+	StatusURL     string   `json:"status_url,omitempty"`
+	ExpiresIn     int      `json:"expires_in,omitempty"`
+	interrupt
+}
+
+// interrupt has the members of the TokenVaultInterrupt of Auth0's AI SDKs, in
+// JavaScript's spelling and in Python's, so that front ends made for them work.
+type interrupt struct {
+	Name                string            `json:"name"`
+	Code                string            `json:"code"`
+	Message             string            `json:"message"`
+	RequiredScopes      []string          `json:"requiredScopes"`
+	RequiredScopesSnake []string          `json:"required_scopes"`
+	AuthorizationParams map[string]string `json:"authorizationParams"`
+	Behavior            string            `json:"behavior"`
+}
+
+// newLinkProblem says what has to be connected. link may be nil.
+func newLinkProblem(r *refusal, connection string, scopes []string, link *linkflow.Link) linkProblem {
+	missing := r.missing
+	if r.code == string(vault.CodeLinkRequired) {
+		missing = scopes
+	}
+	message := "Authorization required to access the Token Vault: " + connection
+	if len(r.missing) > 0 {
+		message += ". Missing scopes: " + strings.Join(r.missing, ", ")
+	}
+	body := linkProblem{
+		problem:       newProblem(r),
+		Reason:        r.reason,
+		Connection:    connection,
+		Scopes:        list(scopes),
+		MissingScopes: list(missing),
+		interrupt: interrupt{
+			Name:                "AUTH0_AI_INTERRUPT",
+			Code:                "TOKEN_VAULT_ERROR",
+			Message:             message,
+			RequiredScopes:      list(scopes),
+			RequiredScopesSnake: list(scopes),
+			AuthorizationParams: map[string]string{},
+			Behavior:            "resume",
+		},
+	}
+	if link != nil {
+		body.LinkURL, body.StatusURL, body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())
+	} else {
+		body.Detail = "The user has to connect the account, but this proxy serves no page for that. Tell the user; the operator knows where accounts are connected. Retrying before that does not help."
+	}
+	return body
+}
+
+func newProblem(r *refusal) problem {
+	a := answers[r.code]
+	return problem{Type: problemTypes + r.code, Title: a.title, Status: a.status, Detail: a.detail, Error: r.code}
+}
+
+// setRefusalHeaders sets what a refusal says outside of its body. linkURL is
+// empty where there is none.
+func setRefusalHeaders(h http.Header, r *refusal, realm, linkURL string) {
+	h.Set(errorHeader, r.code)
+	h.Set("Cache-Control", "no-store")
+	if challenge := newChallenge(r, realm, linkURL); challenge != "" {
+		h.Set("WWW-Authenticate", challenge)
+	}
+	if r.needsLink() {
+		h.Set("X-Should-Retry", "false")
+	}
+	switch answers[r.code].status {
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(r.retryAfter.Seconds())))))
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", strings.Join(r.allow, ", "))
+	}
+}
+
+// newChallenge returns the WWW-Authenticate value (RFC 6750 §3, RFC 9470 §3), or
+// nothing where the status asks for none.
+func newChallenge(r *refusal, realm, linkURL string) string {
+	a := answers[r.code]
+	if a.challenge == "" {
+		return ""
+	}
+	challenge := fmt.Sprintf("Bearer realm=%s", quoted(realm))
+	if a.challenge == bareChallenge {
+		return challenge
+	}
+	challenge += fmt.Sprintf(", error=%s", quoted(a.challenge))
+	switch {
+	case r.needsLink():
+		if linkURL != "" {
+			challenge += fmt.Sprintf(", link_uri=%s", quoted(linkURL))
+		}
+		return challenge
+	case r.code == codeInsufficientScope:
+		challenge += fmt.Sprintf(", scope=%s", quoted(strings.Join(r.scopes, " ")))
+	case r.reason == "mfa_required":
+		challenge += fmt.Sprintf(", acr_values=%s", quoted(acrMultiFactor))
+	}
+	return challenge + fmt.Sprintf(", error_description=%s", quoted(a.title))
+}
+
+// acrMultiFactor is what a login at Auth0 takes to ask for a second factor.
+const acrMultiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
+
+// quoted makes a quoted-string (RFC 9110 §5.6.4) of printable ASCII.
+func quoted(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r < ' ' || r > '~':
+			b.WriteByte('?')
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			fallthrough
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// writeProblem sends a refusal whose headers are set.
+func writeProblem(w http.ResponseWriter, body interface{ status() int }) {
+	writeJSON(w, "application/problem+json", body.status(), body)
+}
+
+func (p problem) status() int { return p.Status }
+
+// writeRedirect sends a browser to the link, instead of a problem.
+func writeRedirect(w http.ResponseWriter, linkURL string) {
+	w.Header().Set("Location", linkURL)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// statusAnswer is the body of the status endpoint.
+type statusAnswer struct {
+	Status     string `json:"status"`
+	Connection string `json:"connection"`
+}
+
+func writeStatus(w http.ResponseWriter, status linkflow.Status) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, "application/json", http.StatusOK, statusAnswer{Status: string(status.State), Connection: status.Connection})
+}
+
+func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false) // agents read URLs in these texts
+	if err := encoder.Encode(body); err != nil {
+		http.Error(w, "", http.StatusInternalServerError) // cannot happen: strings and numbers
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(buf.Bytes())
+}
+
+// list never is null in JSON.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

@@ -1,0 +1,211 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Attach says how the provider's token travels to the upstream.
+type Attach struct {
+	// `bearer`: in the Authorization header, as most APIs want it. `header`: in
+	// the header `name`, after `prefix` and a space if there is one. `basic`: as
+	// the password of `username`. Default: `bearer`.
+	Scheme string `json:"scheme,omitempty"`
+
+	// Name of the header, for `header`. Caddy's own DEBUG log prints the request
+	// headers it sends upstream, and it redacts Authorization only.
+	Name string `json:"name,omitempty"`
+
+	// Word before the token, for `header`. Default: none.
+	Prefix string `json:"prefix,omitempty"`
+
+	// User name, for `basic`. May be empty.
+	Username string `json:"username,omitempty"`
+}
+
+func (a *Attach) validate() error {
+	switch a.Scheme {
+	case "", "bearer":
+	case "header":
+		if !httpguts.ValidHeaderFieldName(a.Name) {
+			return fmt.Errorf("header %q: expected the name of a header", a.Name)
+		}
+		if slices.Contains(transportHeaders, http.CanonicalHeaderKey(a.Name)) {
+			return fmt.Errorf("header %q: belongs to the connection, it cannot carry a token", a.Name)
+		}
+		if !httpguts.ValidHeaderFieldValue(a.Prefix) {
+			return errors.New("prefix: expected printable characters")
+		}
+	case "basic":
+		if strings.Contains(a.Username, ":") || !httpguts.ValidHeaderFieldValue(a.Username) {
+			return errors.New("username: expected printable characters without a colon (RFC 7617)")
+		}
+	default:
+		return fmt.Errorf("%q: expected bearer, header or basic", a.Scheme)
+	}
+	return nil
+}
+
+// transportHeaders say how a message travels; reverse_proxy sets or removes them.
+var transportHeaders = []string{
+	"Connection", "Content-Length", "Cookie", "Expect", "Host", "Keep-Alive", "Proxy-Authenticate",
+	"Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// header returns the header that carries the token, in canonical form.
+func (a *Attach) header() string {
+	if a.Scheme == "header" {
+		return http.CanonicalHeaderKey(a.Name)
+	}
+	return "Authorization"
+}
+
+// value returns what that header says.
+func (a *Attach) value(token *vault.Token) string {
+	switch a.Scheme {
+	case "header":
+		if a.Prefix == "" {
+			return token.Reveal()
+		}
+		return a.Prefix + " " + token.Reveal()
+	case "basic":
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.Username+":"+token.Reveal()))
+	}
+	return "Bearer " + token.Reveal()
+}
+
+// outgoing returns a copy of r with the provider's token and without any other
+// credential. It is a copy because Caddy runs handle_errors on the original: an
+// error page's backend must not get the token.
+func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
+	attach := &c.handler.Attach
+	s := stripper{credential: c.credential, names: []string{"authorization", "dpop", "proxy-authorization", fold(attach.header())}}
+	if c.outer != nil {
+		s.names = append(s.names, fold(c.outer.handler.Attach.header()))
+	}
+	out := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	out.Header = maps.Clone(r.Header)
+	s.strip(out.Header)
+	out.Header[attach.header()] = []string{attach.value(token)}
+
+	if len(r.Trailer) > 0 {
+		// The server fills this map when the body has been read to its end, and
+		// reverse_proxy copies it right then.
+		s.strip(r.Trailer)
+		out.Body = &trailerStripper{ReadCloser: r.Body, trailer: r.Trailer, stripper: s}
+	}
+	return out
+}
+
+// stripper removes from a header what the upstream must not get.
+type stripper struct {
+	names      []string // folded
+	credential string   // the agent's own, wherever it stands
+}
+
+// fold maps the names that some servers take for the same header to one: CGI
+// and its heirs make one variable of X-Api-Key, X_Api_Key and x.api.key.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '_' || r == '.':
+			return '-'
+		case 'A' <= r && r <= 'Z':
+			return r + ('a' - 'A')
+		}
+		return r
+	}, name)
+}
+
+func (s stripper) strips(name string) bool { return slices.Contains(s.names, fold(name)) }
+
+func (s stripper) strip(header http.Header) {
+	for name, values := range header {
+		switch {
+		case s.strips(name), s.holdsCredential(values):
+			delete(header, name)
+		case name == "Connection" || name == "Trailer":
+			setList(header, name, s.stripTokens(values))
+		case name == "Cookie":
+			setList(header, name, stripCookies(values))
+		}
+	}
+}
+
+func (s stripper) holdsCredential(values []string) bool {
+	return s.credential != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, s.credential) })
+}
+
+// stripTokens removes what names one of our headers from lists of names: a
+// Connection header that lists Authorization would have it removed on the way.
+func (s stripper) stripTokens(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		var tokens []string
+		for token := range strings.SplitSeq(value, ",") {
+			if token = textproto.TrimString(token); token != "" && !s.strips(token) {
+				tokens = append(tokens, token)
+			}
+		}
+		if len(tokens) > 0 {
+			kept = append(kept, strings.Join(tokens, ", "))
+		}
+	}
+	return kept
+}
+
+// stripCookies removes the link pages' own cookies, which hold sealed tokens.
+func stripCookies(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		var pairs []string
+		for pair := range strings.SplitSeq(value, ";") {
+			name, _, _ := strings.Cut(pair, "=")
+			if pair = textproto.TrimString(pair); pair != "" && !linkflow.IsCookie(textproto.TrimString(name)) {
+				pairs = append(pairs, pair)
+			}
+		}
+		if len(pairs) > 0 {
+			kept = append(kept, strings.Join(pairs, "; "))
+		}
+	}
+	return kept
+}
+
+// setList replaces the values, on a fresh slice: the old one is the original
+// request's too.
+func setList(header http.Header, name string, values []string) {
+	if len(values) == 0 {
+		delete(header, name)
+		return
+	}
+	header[name] = values
+}
+
+// trailerStripper strips the trailers at the moment at which they are there.
+type trailerStripper struct {
+	io.ReadCloser
+	trailer  http.Header
+	stripper stripper
+}
+
+func (t *trailerStripper) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err == io.EOF {
+		t.stripper.strip(t.trailer)
+	}
+	return n, err
+}

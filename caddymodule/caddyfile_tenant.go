@@ -1,0 +1,265 @@
+package caddymodule
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// parseTenantOption parses one global option token_vault into the app's
+// configuration, beside the tenants that others configured before.
+func parseTenantOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	app := appOf(existing)
+	d.Next() // the option's name
+	args := d.RemainingArgs()
+	if len(args) > 1 {
+		return nil, d.Errf("token_vault: expected at most one argument, the name of the tenant, got %d", len(args))
+	}
+	name := defaultTenant
+	if len(args) == 1 {
+		name = args[0]
+	}
+	if app.Tenants[name] != nil {
+		return nil, d.Errf("token_vault: tenant %q is configured twice", name)
+	}
+	tenant := new(Tenant)
+	if err := tenant.unmarshal(d); err != nil {
+		return nil, err
+	}
+	app.Tenants[name] = tenant
+	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// appOf reads an option's value back.
+func appOf(option any) *App {
+	app := &App{Tenants: make(map[string]*Tenant)}
+	if configured, ok := option.(httpcaddyfile.App); ok {
+		_ = json.Unmarshal(configured.Value, app) // parseTenantOption wrote it
+	}
+	return app
+}
+
+// unmarshal sets up a tenant from a Caddyfile:
+//
+//	token_vault [<tenant>] {
+//		domain    <host or https URL>
+//		audience  <identifier>
+//		client    <id> <secret> [client_secret_post | client_secret_basic]
+//		allow_clients <client_id>...
+//		algorithms RS256 | PS256 | ES256 ...
+//		timeout   <duration>
+//		link {
+//			origin    <url>
+//			path      <path>
+//			client    <id> <secret> [client_secret_post | client_secret_basic]
+//			via       connected_accounts
+//			return_to <origin>...
+//			client_name <client_id> <text>...
+//			key       <base64 32 bytes>...
+//		}
+//		cache {
+//			max_entries <n>
+//			max_age     <duration>
+//		}
+//		budget {
+//			user   <n>
+//			tenant <n>
+//		}
+//	}
+func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
+	err := parseBlock(d, words{
+		"domain": checked(&t.Domain, "a host or an https URL (http for loopback hosts only)", func(s string) error {
+			_, err := vault.ParseDomain(s)
+			return err
+		}),
+		"audience":      scalar(&t.Audience, "the identifier of an API"),
+		"client":        client(&t.Client),
+		"allow_clients": listOf(&t.AllowClients, "client ids, or *"),
+		"algorithms":    choices(&t.Algorithms, "RS256", "PS256", "ES256"),
+		"timeout":       duration(&t.Timeout),
+		"link":          block(&t.Link, (*Link).unmarshal),
+		"cache":         block(&t.Cache, (*Cache).unmarshal),
+		"budget":        block(&t.Budget, (*Budget).unmarshal),
+	})
+	switch {
+	case err != nil:
+		return err
+	case t.Domain == "" || t.Audience == "" || t.Client == nil:
+		return d.Err("token_vault: domain, audience and client are required")
+	}
+	return nil
+}
+
+func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
+	err := parseBlock(d, words{
+		"origin":      checked(&l.Origin, "an origin such as https://link.example.com", linkflow.CheckOrigin),
+		"path":        scalar(&l.Path, "a path such as /auth"),
+		"client":      client(&l.Client),
+		"via":         choice(&l.Via, "connected_accounts"),
+		"return_to":   l.unmarshalReturnTo,
+		"client_name": l.unmarshalClientName,
+		"key":         l.unmarshalKey,
+	})
+	switch {
+	case err != nil:
+		return err
+	case l.Origin == "" || l.Client == nil:
+		return d.Err("link: origin and client are required")
+	}
+	return nil
+}
+
+func (l *Link) unmarshalReturnTo(d *caddyfile.Dispenser) error {
+	var origins []string
+	if err := listOf(&origins, "origins such as https://app.example.com")(d); err != nil {
+		return err
+	}
+	for _, origin := range origins {
+		if err := linkflow.CheckOrigin(origin); err != nil {
+			return d.Errf("return_to %q: %v; expected an origin such as https://app.example.com", origin, err)
+		}
+	}
+	l.ReturnTo = append(l.ReturnTo, origins...)
+	return nil
+}
+
+func (l *Link) unmarshalClientName(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return d.Errf("client_name: expected a client id and the agent's name, got %q", args)
+	}
+	if _, given := l.ClientName[args[0]]; given {
+		return d.Errf("client_name: %q is named twice", args[0])
+	}
+	if l.ClientName == nil {
+		l.ClientName = make(map[string]string)
+	}
+	l.ClientName[args[0]] = strings.Join(args[1:], " ")
+	return nil
+}
+
+func (l *Link) unmarshalKey(d *caddyfile.Dispenser) error {
+	const what = "keys of 32 bytes in base64"
+	var keys []string
+	if err := listOf(&keys, what)(d); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if !strings.Contains(key, "{") && checkKey(key) != nil {
+			return d.Errf("key: expected %s", what) // the key itself stays out of the error
+		}
+	}
+	l.Key = append(l.Key, keys...)
+	return nil
+}
+
+func checkKey(encoded string) error {
+	if key, err := base64.StdEncoding.DecodeString(encoded); err != nil || len(key) != keySize {
+		return errors.New("not 32 bytes in base64")
+	}
+	return nil
+}
+
+func (c *Cache) unmarshal(d *caddyfile.Dispenser) error {
+	return parseBlock(d, words{
+		"max_entries": count(&c.MaxEntries),
+		"max_age":     duration(&c.MaxAge),
+	})
+}
+
+func (b *Budget) unmarshal(d *caddyfile.Dispenser) error {
+	return parseBlock(d, words{
+		"user":   count(&b.User),
+		"tenant": count(&b.Tenant),
+	})
+}
+
+// client parses `client <id> <secret> [<method>]`.
+func client(target **Client) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		if *target != nil {
+			return d.Err("client: given twice")
+		}
+		args := d.RemainingArgs()
+		if len(args) != 2 && len(args) != 3 {
+			// The arguments may hold the secret.
+			return d.Errf("client: expected an id, a secret, and perhaps client_secret_post or client_secret_basic; got %d arguments", len(args))
+		}
+		c := &Client{ID: args[0], Secret: args[1], AuthMethod: strings.Join(args[2:], "")}
+		if _, err := vault.ParseAuthMethod(c.AuthMethod); err != nil {
+			return d.Errf("client: %v", err)
+		}
+		*target = c
+		return nil
+	}
+}
+
+// choices parses one or more of a few words. Lines add up.
+func choices(target *[]string, options ...string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		word, what := d.Val(), "one or more of "+strings.Join(options, ", ")
+		var values []string
+		if err := listOf(&values, what)(d); err != nil {
+			return err
+		}
+		for _, value := range values {
+			if !slices.Contains(options, value) {
+				return d.Errf("%s %q: expected %s", word, value, what)
+			}
+		}
+		*target = append(*target, values...)
+		return nil
+	}
+}
+
+// count parses a positive whole number.
+func count(target *int) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		word := d.Val()
+		const what = "a whole number above zero"
+		value, err := onlyArgument(d, *target != 0, what)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 {
+			return d.Errf("%s %q: expected %s", word, value, what)
+		}
+		*target = n
+		return nil
+	}
+}
+
+// block parses a subdirective that has a block of its own.
+func block[T any](target **T, unmarshal func(*T, *caddyfile.Dispenser) error) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		word := d.Val()
+		if *target != nil {
+			return d.Errf("%s: given twice", word)
+		}
+		if d.NextArg() {
+			return d.Errf("%s: expected a block, got %q", word, d.Val())
+		}
+		*target = new(T)
+		return unmarshal(*target, d)
+	}
+}
+
+// String lists the words in errors.
+func (w words) String() string {
+	if len(w) == 0 {
+		return "no block"
+	}
+	return "one of " + strings.Join(slices.Sorted(maps.Keys(w)), ", ")
+}

@@ -1,0 +1,21 @@
+// Package caddymodule plugs Token Vault into Caddy: AI agents call Google,
+// GitHub and others through reverse_proxy with their Auth0 access token, and
+// the upstream gets the user's own token at the provider instead.
+//
+// It registers three modules:
+//
+//   - the app token_vault: Auth0 tenants, and what all routes share
+//   - the handler http.handlers.token_vault: validates the agent's access token,
+//     exchanges it, attaches the provider's token
+//   - the handler http.handlers.token_vault_link: the pages on which a person
+//     connects an account, and the status that the agent waits for
+//
+// # Where to read on
+//
+// In the order of a request: handler.go (the whole of it on one screen),
+// credentials.go (what the agent sent), policy.go (what it may), attach.go (what
+// the upstream gets), response.go (what of the upstream's answer passes),
+// answers.go (every byte that an agent gets from us), link.go (the other
+// handler). In the order of a configuration: caddyfile.go and
+// caddyfile_tenant.go, app.go, tenant.go, linkkey.go.
+package caddymodule

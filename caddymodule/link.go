@@ -1,0 +1,133 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+func init() {
+	caddy.RegisterModule(LinkHandler{})
+}
+
+// LinkHandler serves the pages on which a person connects an account, and the
+// status that the agent waits for. Requests outside of the pages' path go on to
+// the next handler.
+//
+// The pages belong on a host of their own, the tenant's `link.origin`.
+type LinkHandler struct {
+	// Name of the tenant in the `token_vault` app. Default: default.
+	Tenant string `json:"tenant,omitempty"`
+
+	tenant *Tenant
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (LinkHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.token_vault_link", New: func() caddy.Module { return new(LinkHandler) }}
+}
+
+// Provision finds the tenant.
+func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
+	h.logger = ctx.Logger()
+	if h.tenant, err = findTenant(ctx, h.Tenant); err != nil {
+		return err
+	}
+	if h.tenant.flow == nil {
+		return errors.New("the tenant has no link block: there are no pages to serve")
+	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		// Waiting agents must not hold up the end of the process. A reload also
+		// ends servers, but lets their requests finish.
+		flow := h.tenant.flow
+		server.RegisterOnShutdown(func() {
+			if caddy.Exiting() {
+				flow.Close()
+			}
+		})
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	switch h.tenant.flow.Route(r.URL.Path) {
+	case linkflow.RouteNone:
+		return next.ServeHTTP(w, r)
+	case linkflow.RouteStatus:
+		h.serveStatus(w, r)
+		return nil
+	case linkflow.RouteCallback:
+		// The URL holds codes; what happened is in our own log line.
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	}
+	h.tenant.flow.ServeHTTP(w, r)
+	return nil
+}
+
+// statusMethods are what the status endpoint answers.
+var statusMethods = []string{http.MethodGet, http.MethodHead}
+
+// serveStatus tells the agent that holds a ticket what became of it.
+func (h *LinkHandler) serveStatus(w http.ResponseWriter, r *http.Request) {
+	status, caller, err := h.status(r)
+	if err != nil {
+		refused := refusalOf(err)
+		logRefusal(h.logger, r, refused, caller, "")
+		setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), "")
+		writeProblem(w, newProblem(refused))
+		return
+	}
+	writeStatus(w, status)
+}
+
+func (h *LinkHandler) status(r *http.Request) (linkflow.Status, *vault.AccessToken, error) {
+	var none linkflow.Status
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return none, nil, &refusal{code: codeMethodNotAllowed, allow: statusMethods}
+	}
+	credential, err := bearerToken(r)
+	if err != nil {
+		return none, nil, err
+	}
+	caller, err := h.tenant.vault.Verify(r.Context(), credential)
+	if err != nil {
+		return none, nil, err
+	}
+	wait, err := parseWait(r.URL.Query().Get("wait"))
+	if err != nil {
+		return none, caller, err
+	}
+	status, err := h.tenant.flow.Status(r.Context(), caller, r.URL.Query().Get("ticket"), wait)
+	if errors.Is(err, linkflow.ErrNoTicket) {
+		err = &refusal{code: codeTicketNotFound}
+	}
+	return status, caller, err
+}
+
+// parseWait reads how many seconds the agent is ready to wait.
+func parseWait(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0, malformed("a wait parameter that is no number of seconds")
+	}
+	return min(time.Duration(seconds)*time.Second, linkflow.MaxWait), nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*LinkHandler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*LinkHandler)(nil)
+)

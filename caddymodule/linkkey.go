@@ -1,0 +1,49 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// keySize is the size of a sealing key in bytes, for AES-256.
+const keySize = 32
+
+// storedKey returns the tenant's sealing key from Caddy's storage, making it if
+// there is none. All nodes that share the storage come to share the key.
+func storedKey(ctx context.Context, storage certmagic.Storage, tenant string) (_ []byte, err error) {
+	name := "token_vault/" + certmagic.StorageKeys.Safe(tenant) + "/link.key"
+	if key, err := loadKey(ctx, storage, name); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := storage.Lock(ctx, name); err != nil {
+		return nil, fmt.Errorf("locking the link key in storage: %w", err)
+	}
+	defer func() { err = errors.Join(err, storage.Unlock(context.WithoutCancel(ctx), name)) }()
+
+	// Another node may have made it while we waited for the lock.
+	if key, err := loadKey(ctx, storage, name); !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	key := make([]byte, keySize)
+	_, _ = rand.Read(key) // never fails
+	if err := storage.Store(ctx, name, key); err != nil {
+		return nil, fmt.Errorf("keeping the link key in storage: %w", err)
+	}
+	return key, nil
+}
+
+func loadKey(ctx context.Context, storage certmagic.Storage, name string) ([]byte, error) {
+	key, err := storage.Load(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("loading the link key from storage: %w", err)
+	}
+	if len(key) != keySize {
+		return nil, fmt.Errorf("the link key in storage has %d bytes instead of %d", len(key), keySize)
+	}
+	return key, nil
+}

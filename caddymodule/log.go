@@ -1,0 +1,70 @@
+package caddymodule
+
+import (
+	"context"
+	"net/http"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// logRefusal tells the operator why an agent was refused. Errors are for the
+// operator to mend, warnings pass by themselves, the rest is the agent's or the
+// user's to mend.
+func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *vault.AccessToken, connection string) {
+	level := zapcore.InfoLevel
+	switch vault.Code(refused.code) {
+	case vault.CodeMisconfigured:
+		level = zapcore.ErrorLevel
+	case vault.CodeUnavailable, vault.CodeTimeout, vault.CodeThrottled, vault.CodeKeysUnavailable:
+		level = zapcore.WarnLevel
+	}
+	entry := logger.Check(level, "refused")
+	if entry == nil {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("error", refused.code),
+		zap.String("connection", connection),
+		zap.String("host", r.Host),
+		zap.String("remote", r.RemoteAddr),
+	}
+	if refused.reason != "" {
+		fields = append(fields, zap.String("reason", refused.reason))
+	}
+	if refused.cause != nil {
+		fields = append(fields, zap.NamedError("cause", refused.cause))
+	}
+	if caller != nil {
+		fields = append(fields, zap.String("user", caller.Subject), zap.String("client_id", caller.ClientID))
+	}
+	entry.Write(fields...)
+}
+
+// logLinkEvent is the one line that a request for the link pages leaves, if it
+// did something. The id is on the page that the person sees.
+func (t *Tenant) logLinkEvent(_ context.Context, e linkflow.Event) {
+	level := zapcore.InfoLevel
+	if e.Kind == linkflow.Fault {
+		level = zapcore.ErrorLevel
+	}
+	entry := t.logger.Check(level, "link "+string(e.Kind))
+	if entry == nil {
+		return
+	}
+	fields := []zap.Field{zap.String("id", e.ID)}
+	for name, value := range map[string]string{
+		"connection": e.Connection, "client_id": e.Agent, "user": e.Subject, "reason": e.Reason,
+	} {
+		if value != "" {
+			fields = append(fields, zap.String(name, value))
+		}
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.NamedError("cause", e.Err))
+	}
+	entry.Write(fields...)
+}
