@@ -27,3 +27,23 @@ func exchangeDirectly(t *testing.T, tn *auth0test.Tenant, connection string) ans
 	_ = json.Unmarshal(w.Body.Bytes(), &a.JSON)
 	return a
 }
+
+// directly posts to the My Account API as alice without a network.
+func directly(t *testing.T, tn *auth0test.Tenant, path string, body any) answer {
+	t.Helper()
+	tokens, err := tn.IssueToken(auth0test.TokenRequest{
+		User: "auth0|alice", ClientID: "link-pages", Audience: tn.Issuer() + "me/", Scope: meScopes,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _ := json.Marshal(body)
+	req := httptest.NewRequest("POST", strings.TrimSuffix(tn.Issuer(), "/")+path, strings.NewReader(string(data)))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+tokens.AccessToken)
+	w := httptest.NewRecorder()
+	tn.Handler().ServeHTTP(w, req)
+	a := answer{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
+	_ = json.Unmarshal(w.Body.Bytes(), &a.JSON)
+	return a
+}
