@@ -141,7 +141,7 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 		return f.failed(r, s, accountRefusal(err, pageNotConnected))
 	}
 	f.vault.Forget(t.Subject, t.Connection)
-	if missing := vault.MissingScopes(granted, t.Scopes); granted != nil && missing != nil {
+	if missing := vault.MissingScopes(granted, t.Scopes); len(granted) > 0 && missing != nil {
 		return f.failed(r, s, &refusal{pageTooLittle, "scopes_missing", nil})
 	}
 	f.outcomes.record(t, Completed)

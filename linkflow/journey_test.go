@@ -85,10 +85,10 @@ func TestTheSecondConsentAsksForWhatWasGrantedToo(t *testing.T) {
 func TestLessThanNeededIsNoSuccess(t *testing.T) {
 	w := newWorld(t, auth0test.Settings{}, nil)
 	alice := w.alice()
-	link := w.link(alice, calendar)
+	link := w.link(alice, vault.Request{Connection: "google-oauth2", Scopes: []string{calendarScope, "https://www.googleapis.com/auth/drive.readonly"}})
 	b := w.browser().toConsent(link)
 	account := optionPattern.FindStringSubmatch(b.body)[1]
-	b.submit(url.Values{"action": {"allow"}, "account": {account}, "scope": {"openid"}})
+	b.submit(url.Values{"action": {"allow"}, "account": {account}, "scope": {calendarScope}})
 	b.wantRefused(200, "scopes_missing")
 	w.wantState(alice, link, Failed)
 }
@@ -117,7 +117,7 @@ func TestDecliningIsToldToTheAgent(t *testing.T) {
 		w := newWorld(t, auth0test.Settings{}, func(c *Config) { c.ReturnTo = []string{"https://app.example.com"} })
 		alice := w.alice()
 		link := w.link(alice, calendar)
-		b := w.browser().open(link.URL + "&returnTo=https://app.example.com/done").press("", "").signIn("alice")
+		b := w.browser().open(link.URL+"&returnTo=https://app.example.com/done").press("", "").signIn("alice")
 		b.press("action", "decline").want(200, pageDeclined.Title).want(200, `href="https://app.example.com/done"`)
 		w.wantState(alice, link, Declined)
 		w.wantNotConnected()
@@ -143,7 +143,7 @@ func TestAFinishedFlowReturnsWhereItMay(t *testing.T) {
 	link := w.link(w.alice(), calendar)
 	b := w.browser()
 	b.before = func(r *http.Request) bool { return r.URL.Host != "127.0.0.1:1" }
-	b.open(link.URL + "&returnTo=" + url.QueryEscape("http://127.0.0.1:1/back?a=b")).press("", "").signIn("alice")
+	b.open(link.URL+"&returnTo="+url.QueryEscape("http://127.0.0.1:1/back?a=b")).press("", "").signIn("alice")
 	b.press("action", "connect").consent("allow")
 	if b.held == nil || b.held.URL.String() != "http://127.0.0.1:1/back?a=b" {
 		t.Errorf("the browser went to %v", b.held)
@@ -153,7 +153,7 @@ func TestAFinishedFlowReturnsWhereItMay(t *testing.T) {
 func TestReturnToIsCheckedAgainAtTheEnd(t *testing.T) {
 	w := newWorld(t, auth0test.Settings{}, func(c *Config) { c.ReturnTo = []string{"http://127.0.0.1:1"} })
 	link := w.link(w.alice(), calendar)
-	b := w.browser().open(link.URL + "&returnTo=http://127.0.0.1:1/back").press("", "").signIn("alice")
+	b := w.browser().open(link.URL+"&returnTo=http://127.0.0.1:1/back").press("", "").signIn("alice")
 	b.press("action", "connect")
 	w.flow.returnTo = nil
 	b.consent("allow").want(200, pageDone.Title)

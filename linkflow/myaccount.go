@@ -161,8 +161,8 @@ type completeRequest struct {
 	CodeVerifier string `json:"code_verifier"`
 }
 
-// complete connects the account. It returns what is granted, or nil if the
-// answer does not tell.
+// complete connects the account. It returns what is granted; none means that
+// the answer does not tell.
 func (a *myAccount) complete(ctx context.Context, req completeRequest) (granted []string, err error) {
 	a.secrets = append(a.secrets, req.ConnectCode)
 	var answer struct {

@@ -1,0 +1,243 @@
+package linkflow
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// vaultStub answers for Auth0 without a network, as tests of time need.
+type vaultStub func(*http.Request) (int, string)
+
+func (s vaultStub) RoundTrip(r *http.Request) (*http.Response, error) {
+	status, body := s(r)
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+const (
+	notConnectedBody = `{"error":"federated_connection_refresh_token_not_found"}`
+	tokenBody        = `{"access_token":"provider-token","token_type":"Bearer","scope":"` + calendarScope + `"}`
+)
+
+func stubFlow(t *testing.T, stub vaultStub, change func(*Config)) *Flow {
+	t.Helper()
+	client, err := vault.New(vault.Config{
+		Domain: "tenant.example.com", Audience: "https://api.example.com/",
+		ClientID: "id", ClientSecret: vault.NewSecret("secret"), Transport: stub,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		Vault: client, Origin: "https://link.example.com", ClientID: "app",
+		ClientSecret: vault.NewSecret("secret"), Keys: StaticKeys(testKey),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	flow, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flow
+}
+
+var someone = &vault.AccessToken{Subject: "auth0|alice", ClientID: "agent", OrgID: "org"}
+
+func stubTicket(t *testing.T, f *Flow) (ticket, string) {
+	t.Helper()
+	link, err := f.Link(t.Context(), someone, calendar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk, err := open[ticket](t.Context(), f.sealer, forTicket, ticketOf(link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tk, ticketOf(link)
+}
+
+func TestStatusIsToldToNobodyElse(t *testing.T) {
+	f := stubFlow(t, func(*http.Request) (int, string) { return 401, notConnectedBody }, nil)
+	_, text := stubTicket(t, f)
+	for name, caller := range map[string]*vault.AccessToken{
+		"another user":    {Subject: "auth0|bob", ClientID: "agent", OrgID: "org"},
+		"another agent":   {Subject: "auth0|alice", ClientID: "other", OrgID: "org"},
+		"no organization": {Subject: "auth0|alice", ClientID: "agent"},
+	} {
+		if _, err := f.Status(t.Context(), caller, text, MaxWait); err != ErrNoTicket {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	other := stubFlow(t, nil, func(c *Config) { c.Tenant = "other" })
+	if _, err := other.Status(t.Context(), someone, text, 0); err != ErrNoTicket {
+		t.Errorf("another tenant: %v", err)
+	}
+}
+
+func TestStatusWaitsAsLongAsItShould(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		f := stubFlow(t, func(*http.Request) (int, string) { asked.Add(1); return 401, notConnectedBody }, nil)
+		_, text := stubTicket(t, f)
+		for _, c := range []struct{ wait, want time.Duration }{
+			{0, 0}, {-time.Second, 0}, {time.Second, time.Second}, {9 * time.Second, 9 * time.Second}, {time.Hour, MaxWait},
+		} {
+			time.Sleep(time.Minute)
+			asked.Store(0)
+			start := time.Now()
+			status, err := f.Status(t.Context(), someone, text, c.wait)
+			if err != nil || status != (Status{Pending, "google-oauth2"}) {
+				t.Errorf("wait %v: %+v, %v", c.wait, status, err)
+			}
+			if got := time.Since(start); got != c.want {
+				t.Errorf("wait %v took %v", c.wait, got)
+			}
+			if most := int32(c.want/askInterval) + 1; asked.Load() < 1 || asked.Load() > most {
+				t.Errorf("wait %v asked %d times, want at most %d", c.wait, asked.Load(), most)
+			}
+		}
+		time.Sleep(ticketLife)
+		if status, _ := f.Status(t.Context(), someone, text, MaxWait); status.State != Expired {
+			t.Errorf("after its life it is %v", status.State)
+		}
+		time.Sleep(2 * ticketLife)
+		asked.Store(0)
+		if status, _ := f.Status(t.Context(), someone, text, MaxWait); status.State != Expired || asked.Load() != 0 {
+			t.Errorf("long after its life it is %v and asked for %d times", status.State, asked.Load())
+		}
+	})
+}
+
+func TestWaitersShareTheQuestionAndWakeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		f := stubFlow(t, func(*http.Request) (int, string) {
+			asked.Add(1)
+			time.Sleep(100 * time.Millisecond)
+			return 401, notConnectedBody
+		}, nil)
+		tk, text := stubTicket(t, f)
+		results := make(chan Status)
+		start := time.Now()
+		for range 20 {
+			go func() {
+				status, _ := f.Status(t.Context(), someone, text, MaxWait)
+				results <- status
+			}()
+		}
+		time.Sleep(11 * time.Second)
+		if n := asked.Load(); n > 6 {
+			t.Errorf("the vault was asked %d times in 11 s", n)
+		}
+		f.outcomes.record(tk, Declined)
+		for range 20 {
+			if status := <-results; status.State != Declined {
+				t.Errorf("woke with %v", status.State)
+			}
+		}
+		if d := time.Since(start); d != 11*time.Second {
+			t.Errorf("woke after %v", d)
+		}
+	})
+}
+
+func TestTheVaultsWordEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		f := stubFlow(t, func(*http.Request) (int, string) {
+			if time.Since(start) < 5*time.Second {
+				return 401, notConnectedBody
+			}
+			return 200, tokenBody
+		}, nil)
+		tk, text := stubTicket(t, f)
+		f.outcomes.record(tk, Declined)
+		if status, _ := f.Status(t.Context(), someone, text, MaxWait); status.State != Declined || time.Since(start) != 0 {
+			t.Errorf("declined: %v after %v", status.State, time.Since(start))
+		}
+		f.outcomes = NewOutcomes() // as on another node
+		status, _ := f.Status(t.Context(), someone, text, MaxWait)
+		if d := time.Since(start); status.State != Completed || d < 5*time.Second || d > 7*time.Second {
+			t.Errorf("%v after %v", status.State, d)
+		}
+		f.outcomes.record(tk, Failed) // a later attempt does not unsay it
+		if status, _ := f.Status(t.Context(), someone, text, 0); status.State != Completed {
+			t.Errorf("then %v", status.State)
+		}
+	})
+}
+
+func TestCloseAndTheCallersEndEndTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := stubFlow(t, func(*http.Request) (int, string) { time.Sleep(3 * time.Second); return 401, notConnectedBody }, nil)
+		_, text := stubTicket(t, f)
+		for _, when := range []time.Duration{time.Second, 4 * time.Second} { // while the vault is asked, and between
+			ctx, cancel := context.WithTimeout(t.Context(), when)
+			start := time.Now()
+			status, err := f.Status(ctx, someone, text, MaxWait)
+			if err != nil || status.State != Pending || time.Since(start) != when {
+				t.Errorf("%+v, %v after %v", status, err, time.Since(start))
+			}
+			cancel()
+			time.Sleep(time.Minute)
+		}
+		start := time.Now()
+		time.AfterFunc(7*time.Second, f.Close)
+		status, err := f.Status(t.Context(), someone, text, MaxWait)
+		if err != nil || status.State != Pending || time.Since(start) != 7*time.Second {
+			t.Errorf("%+v, %v after %v", status, err, time.Since(start))
+		}
+		f.Close() // again, harmlessly
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestAFailingVaultIsPendingAndAMisconfiguredOneIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for body, kinds := range map[string]int{
+			`{"error":"unauthorized_client"}`: 1, `{"error":"invalid_grant"}`: 0, `<html>`: 0,
+		} {
+			l := &log{}
+			f := stubFlow(t, func(*http.Request) (int, string) { return 403, body }, func(c *Config) { c.Hook = l.hook })
+			_, text := stubTicket(t, f)
+			status, err := f.Status(t.Context(), someone, text, 0)
+			synctest.Wait()
+			if err != nil || status.State != Pending || len(l.kinds()) != kinds {
+				t.Errorf("%s: %+v, %v, told %v", body, status, err, l.kinds())
+			}
+			l.check(t)
+		}
+	})
+}
+
+func TestOutcomesAreBoundedAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := NewOutcomes()
+		add := func(n int) {
+			for range n {
+				o.record(ticket{ID: time.Now().String() + string(rune(len(o.tickets)+33)), Expiry: time.Now().Add(ticketLife).Unix()}, Declined)
+			}
+		}
+		add(1500)
+		time.Sleep(ticketLife + lateLife + time.Second)
+		add(2000)
+		if n := len(o.tickets); n > 2000 {
+			t.Errorf("%d outcomes are remembered", n)
+		}
+		o.sweepAt = maxOutcomes
+		for i := range maxOutcomes + 10 {
+			o.record(ticket{ID: string(rune(i)) + "x", Expiry: time.Now().Add(ticketLife).Unix()}, Declined)
+		}
+		if n := len(o.tickets); n > maxOutcomes {
+			t.Errorf("%d outcomes are remembered", n)
+		}
+	})
+}
