@@ -1,0 +1,348 @@
+package caddymodule_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/tokenvault/caddy-token-vault/caddymodule"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// Tests of this package run a real Caddy in this process, with the local tenant
+// behind it. There is one Caddy to a process, so they do not run in parallel;
+// none of them is skipped, whatever the flags.
+
+const (
+	alice    = "auth0|alice"
+	bob      = "auth0|bob"
+	agentID  = "demo-agent"
+	audience = "https://agents.example.com/"
+	google   = "google-oauth2"
+	calendar = "https://www.googleapis.com/auth/calendar.readonly"
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "caddymodule-test-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	caddy.DefaultStorage.Path = dir
+	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// proxy is a running Caddy with its tenant, and an upstream that records what it
+// gets.
+type proxy struct {
+	t        *testing.T
+	URL      string // of the site
+	Tenant   *auth0test.Server
+	Upstream *upstream
+	Log      *logBuffer // everything Caddy logs, at DEBUG
+	port     int
+}
+
+// startProxy runs Caddy with the given body of a site, in which {upstream},
+// {google} and {github} stand for URLs, and the tenant block's extra lines.
+func startProxy(t *testing.T, site string, tenantLines ...string) *proxy {
+	t.Helper()
+	p := newProxy(t)
+	p.load(site, tenantLines...)
+	return p
+}
+
+// newProxy makes everything but Caddy's configuration.
+func newProxy(t *testing.T) *proxy {
+	t.Helper()
+	p := &proxy{t: t, port: freePort(t), Upstream: newUpstream(t), Log: newLog(t)}
+	p.URL = fmt.Sprintf("http://127.0.0.1:%d", p.port)
+	seeds := auth0test.Seeds()
+	for i := range seeds.Clients {
+		if seeds.Clients[i].ClientID == "link-pages" {
+			seeds.Clients[i].Callbacks = append(seeds.Clients[i].Callbacks, p.URL+"/auth/callback")
+		}
+	}
+	p.Tenant = auth0test.NewServer(seeds)
+	t.Cleanup(p.Tenant.Close)
+	t.Setenv("AUTH0_CLIENT_SECRET", secretOf(t, seeds, "vault-exchange"))
+	t.Setenv("AUTH0_LINK_CLIENT_SECRET", secretOf(t, seeds, "link-pages"))
+	t.Cleanup(func() { _ = caddy.Stop() })
+	return p
+}
+
+// load (re)loads Caddy with a site.
+func (p *proxy) load(site string, tenantLines ...string) {
+	p.t.Helper()
+	if err := p.tryLoad(p.caddyfile(site, tenantLines...)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *proxy) tryLoad(caddyfile string) error {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err
+	}
+	return caddy.Load(config, true)
+}
+
+// caddyfile is a whole configuration around the body of a site.
+func (p *proxy) caddyfile(site string, tenantLines ...string) string {
+	return p.expand(fmt.Sprintf(`{
+	admin off
+	log {
+		level DEBUG
+		output net {log}
+	}
+	servers {
+		protocols h1 h2c
+	}
+	token_vault {
+		domain   {tenant}
+		audience %s
+		client   vault-exchange {env.AUTH0_CLIENT_SECRET}
+		allow_clients %s
+		link {
+			origin {site}
+			client link-pages {env.AUTH0_LINK_CLIENT_SECRET}
+		}
+		%s
+	}
+}
+{site} {
+	bind 127.0.0.1
+	log
+	%s
+}
+`, audience, agentID, strings.Join(tenantLines, "\n\t\t"), site))
+}
+
+func (p *proxy) expand(text string) string {
+	return strings.NewReplacer(
+		"{site}", p.URL, "{tenant}", p.Tenant.URL, "{upstream}", p.Upstream.URL,
+		"{google}", p.Tenant.GoogleURL, "{github}", p.Tenant.GitHubURL, "{log}", p.Log.address,
+	).Replace(text)
+}
+
+// token returns an access token of the user for the demo agent.
+func (p *proxy) token(user string, change ...func(*auth0test.TokenRequest)) string {
+	p.t.Helper()
+	req := auth0test.TokenRequest{User: user, ClientID: agentID, Audience: audience}
+	for _, c := range change {
+		c(&req)
+	}
+	tokens, err := p.Tenant.IssueToken(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return tokens.AccessToken
+}
+
+// connect connects an account without a browser.
+func (p *proxy) connect(user, connection string, scopes ...string) {
+	p.t.Helper()
+	if err := p.Tenant.Connect(user, connection, scopes, ""); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exchanges counts the exchanges that the tenant was asked for.
+func (p *proxy) exchanges() (n int) {
+	for _, r := range p.Tenant.Requests() {
+		if r.Path == "/oauth/token" && strings.HasSuffix(r.GrantType, "federated-connection-access-token") {
+			n++
+		}
+	}
+	return n
+}
+
+// reply is an answer, read whole.
+type reply struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// problem decodes the body of a refusal.
+func (r *reply) problem(t *testing.T) map[string]any {
+	t.Helper()
+	if got := r.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Fatalf("Content-Type %q, status %d, body %s", got, r.Status, r.Body)
+	}
+	var body map[string]any
+	if err := json.Unmarshal([]byte(r.Body), &body); err != nil {
+		t.Fatalf("%v in %s", err, r.Body)
+	}
+	return body
+}
+
+// get calls a path with a bearer token; an empty one sends no Authorization.
+func (p *proxy) get(path, token string, change ...func(*http.Request)) *reply {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, p.URL+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, c := range change {
+		c(req)
+	}
+	return p.do(req)
+}
+
+func (p *proxy) do(req *http.Request) *reply {
+	p.t.Helper()
+	resp, err := noRedirects.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return &reply{resp.StatusCode, resp.Header, string(body)}
+}
+
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// upstream records the requests that reach it and answers 200, unless told
+// otherwise.
+type upstream struct {
+	URL    string
+	mu     sync.Mutex
+	seen   []*http.Request
+	answer http.HandlerFunc
+}
+
+func newUpstream(t *testing.T) *upstream {
+	u := &upstream{}
+	server := httptest.NewServer(u)
+	t.Cleanup(server.Close)
+	u.URL = server.URL
+	return u
+}
+
+// ServeHTTP implements http.Handler. It reads the body, so that recorded
+// requests have their trailers, unless an answer is set.
+func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u.mu.Lock()
+	answer := u.answer
+	u.mu.Unlock()
+	if answer == nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+		answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "upstream") }
+	}
+	u.mu.Lock()
+	u.seen = append(u.seen, r)
+	u.mu.Unlock()
+	answer(w, r)
+}
+
+// respond sets what is answered from now on.
+func (u *upstream) respond(answer http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = answer
+}
+
+// requests returns what arrived so far.
+func (u *upstream) requests() []*http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return append([]*http.Request(nil), u.seen...)
+}
+
+// last returns the latest request.
+func (u *upstream) last(t *testing.T) *http.Request {
+	t.Helper()
+	seen := u.requests()
+	if len(seen) == 0 {
+		t.Fatal("nothing reached the upstream")
+	}
+	return seen[len(seen)-1]
+}
+
+// logBuffer collects what Caddy writes to its log, over a socket, since that is
+// the only writer whose output a test can read without a race.
+type logBuffer struct {
+	address string
+	mu      sync.Mutex
+	text    strings.Builder
+}
+
+func newLog(t *testing.T) *logBuffer {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	l := &logBuffer{address: listener.Addr().String()}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = io.Copy(l, conn)
+			}()
+		}
+	}()
+	return l
+}
+
+// Write implements io.Writer.
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns the log so far.
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func secretOf(t *testing.T, cfg auth0test.Config, clientID string) string {
+	t.Helper()
+	for _, client := range cfg.Clients {
+		if client.ClientID == clientID {
+			return client.ClientSecret
+		}
+	}
+	t.Fatalf("no client %s", clientID)
+	return ""
+}
