@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -43,7 +44,7 @@ func (t *Tenant) accountsOf(userID, connection string) []*account {
 }
 
 // errTooMany is the vault being full for a user and a connection.
-var errTooMany = fmt.Errorf("too many accounts")
+var errTooMany = errors.New("too many accounts")
 
 // storeAccount puts a freshly connected account into the vault. The same
 // provider account again replaces the tokens and keeps the record.

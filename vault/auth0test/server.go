@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -66,14 +67,14 @@ func Listen(cfg Config, tenantAddr, googleAddr, githubAddr string) (*Server, err
 }
 
 // listenURL keeps the host's spelling (localhost stays localhost) and takes
-// the port that was bound.
+// the port that was bound. All interfaces are called by the loopback one.
 func listenURL(addr string, l net.Listener) string {
-	host, _, err := net.SplitHostPort(addr)
-	_, port, err2 := net.SplitHostPort(l.Addr().String())
-	if err != nil || err2 != nil || host == "" {
-		return "http://" + l.Addr().String()
+	host, _, _ := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	port := l.Addr().(*net.TCPAddr).Port
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 // Close stops listening and drops open connections.

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// buffer is a bytes.Buffer for two goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// free is an address that nothing listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// start runs the program until the test ends, and waits for its discovery.
+func start(t *testing.T, listen string, args ...string) (out *buffer, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out = &buffer{}
+	ended := make(chan error, 1)
+	args = append([]string{"-listen", listen, "-google", free(t), "-github", free(t)}, args...)
+	go func() { ended <- run(ctx, args, out, out) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() { _ = stop() })
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		resp, err := http.Get("http://" + listen + "/.well-known/openid-configuration")
+		if err != nil {
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK && strings.Contains(out.String(), "GITHUB_UPSTREAM") {
+			return out, stop
+		}
+	}
+	t.Fatalf("not ready: %s", out)
+	return nil, nil
+}
+
+func TestProgramPrintsAllThatOneNeeds(t *testing.T) {
+	listen := free(t)
+	out, stop := start(t, listen)
+	for _, want := range []string{
+		"http://" + listen + "/\n", "alice@example.com", "alice-password", "bob@example.com", "bob-password",
+		"vault-exchange-secret", "link-pages-secret", "demo-agent-secret",
+		"export AUTH0_DOMAIN=http://" + listen + "\n", "export AUTH0_AUDIENCE=https://agents.example.com/\n",
+		"export AUTH0_CLIENT_ID=vault-exchange\n", "export AUTH0_CLIENT_SECRET=vault-exchange-secret\n",
+		"export AUTH0_LINK_CLIENT_ID=link-pages\n", "export AUTH0_LINK_CLIENT_SECRET=link-pages-secret\n",
+		"export AGENT_CLIENT_ID=demo-agent\n", "export LINK_ORIGIN=http://localhost:8080\n",
+		"export GOOGLE_UPSTREAM=http://127.0.0.1:", "export GITHUB_UPSTREAM=http://127.0.0.1:",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("not printed: %s", want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if l, err := net.Listen("tcp", listen); err != nil {
+		t.Errorf("still listening: %v", err)
+	} else {
+		_ = l.Close()
+	}
+}
+
+func TestProgramReadsAConfigFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tenant.json")
+	config := `{"users":[{"user_id":"auth0|carol","email":"carol@example.com","password":"it's"}],
+		"clients":[{"client_id":"a b","client_secret":"$HOME"}]}`
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := start(t, free(t), "-config", file)
+	if s := out.String(); !strings.Contains(s, "auth0|carol") || strings.Contains(s, "alice") || !strings.Contains(s, "export AGENT_CLIENT_ID='a b'\n") {
+		t.Errorf("printed %s", s)
+	}
+}
+
+func TestProgramRefusesMistakes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tenant.json")
+	if err := os.WriteFile(file, []byte(`{"people":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for want, args := range map[string][]string{
+		"usage":               {"-nonsense"},
+		`unexpected argument`: {"more"},
+		"no such file":        {"-config", "/does/not/exist"},
+		"tenant.json":         {"-config", file},
+		l.Addr().String():     {"-listen", l.Addr().String()},
+	} {
+		var out bytes.Buffer
+		if err := run(t.Context(), args, &out, &out); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
