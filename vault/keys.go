@@ -48,7 +48,8 @@ type keySet struct {
 	mu        sync.Mutex
 	keys      []jose.JSONWebKey
 	confirmed time.Time // when the endpoint last answered with a key set
-	attempted time.Time // when it was last asked
+	attempted time.Time // when it was last asked, and when that ended
+	fetching  bool      // it is being asked
 	failure   error     // of the last attempt, nil if it succeeded
 }
 
@@ -63,7 +64,7 @@ func (s *keySet) find(ctx context.Context, c *Client, kid string, alg jose.Signa
 	age := time.Since(s.confirmed)
 	key := pickKey(s.keys, kid, alg)
 	cooling := time.Since(s.attempted) < keysCoolDown
-	down := s.failure != nil
+	down, fetching := s.failure != nil, s.fetching
 	s.mu.Unlock()
 
 	switch {
@@ -76,7 +77,7 @@ func (s *keySet) find(ctx context.Context, c *Client, kid string, alg jose.Signa
 		return s.findAfterFetch(ctx, c, kid, alg, key, down)
 	case cooling && down:
 		return nil, s.unavailable()
-	case cooling && age < keysFresh:
+	case cooling && age < keysFresh && !fetching:
 		return nil, errUnknownKey
 	}
 	return s.findAfterFetch(ctx, c, kid, alg, nil, false)
@@ -125,14 +126,14 @@ func (s *keySet) fetch(c *Client) error {
 		defer s.mu.Unlock()
 		return s.failure
 	}
-	s.attempted = time.Now()
+	s.attempted, s.fetching = time.Now(), true
 	s.mu.Unlock()
 
 	keys, err := s.download(c)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.failure = err
+	s.attempted, s.fetching, s.failure = time.Now(), false, err
 	if err == nil {
 		s.keys, s.confirmed = keys, time.Now()
 	}

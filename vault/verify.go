@@ -144,6 +144,10 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 		return nil, "", invalidToken("malformed")
 	}
 	header := jws.Signatures[0].Protected
+	if header.ExtraHeaders["crit"] != nil || header.ExtraHeaders["b64"] != nil {
+		// No extension is understood here, and b64 is not for tokens (RFC 7797 §7).
+		return nil, "", invalidToken("malformed")
+	}
 	key, err := c.keys.find(ctx, c, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
 	if errors.Is(err, errUnknownKey) {
 		return nil, "", invalidToken("unknown_key")
