@@ -105,7 +105,7 @@ func goOn(target string, cookies []*http.Cookie) answer {
 	if u, err := url.Parse(target); err == nil {
 		host = u.Host
 	}
-	return answer{status: http.StatusOK, page: "onward.html", data: onwardPage{target, clean(host)}, refresh: target, cookies: cookies}
+	return answer{status: http.StatusOK, page: "onward.html", data: onwardPage{target, clean(host, maxShown)}, refresh: target, cookies: cookies}
 }
 
 // redirect sends the browser on after a GET.

@@ -182,6 +182,8 @@ func TestACodeOfAnotherLegOrSignInIsNotTaken(t *testing.T) {
 }
 
 func TestCallbacksThatAreNotInOrderRedeemNothing(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	defer w.in(t)
 	for name, change := range map[string]func(url.Values) string{
 		"no state":            func(q url.Values) string { q.Del("state"); return q.Encode() },
 		"another state":       func(q url.Values) string { q.Set("state", q.Get("state")+"A"); return q.Encode() },
@@ -198,7 +200,7 @@ func TestCallbacksThatAreNotInOrderRedeemNothing(t *testing.T) {
 		"nothing":             func(url.Values) string { return "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, auth0test.Settings{}, nil)
+			w.in(t)
 			alice := w.alice()
 			link := w.link(alice, calendar)
 			b := w.browser()
@@ -339,9 +341,11 @@ func TestAPostFromElsewhereDoesNothing(t *testing.T) {
 		{"a made-up form token", "same-origin", "", func(v url.Values) { v.Set("form", "AAAA") }, 403, "form_token"},
 		{"two form tokens", "same-origin", "", func(v url.Values) { v.Add("form", v.Get("form")) }, 400, "form_malformed"},
 	}
+	w := newWorld(t, auth0test.Settings{}, nil)
+	defer w.in(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, auth0test.Settings{}, nil)
+			w.in(t)
 			alice := w.alice()
 			link := w.link(alice, calendar)
 			b := w.browser()
@@ -534,7 +538,10 @@ func TestAnErrorInTheConnectLegFailsTheTicket(t *testing.T) {
 }
 
 func TestAuth0sFailuresAre502(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	defer w.in(t)
 	t.Run("sign-in", func(t *testing.T) {
+		w.in(t)
 		for reason, fault := range map[string]auth0test.Fault{
 			"no_token":        {Path: "/oauth/token", Status: new(0)},
 			"token_endpoint":  {Path: "/oauth/token", Status: new(401), Body: `{"error":"access_denied","error_description":"Unauthorized"}`},
@@ -542,7 +549,6 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 			"token_size":      {Path: "/oauth/token", Status: new(200), Body: `{"access_token":"x","token_type":"Bearer"}`},
 			"wrong_algorithm": {Path: "/oauth/token", Status: new(200), Body: `{"access_token":"x","id_token":"eyJhbGciOiJub25lIn0.e30."}`},
 		} {
-			w := newWorld(t, auth0test.Settings{}, nil)
 			alice := w.alice()
 			link := w.link(alice, calendar)
 			fault.Headers = map[string]string{"Content-Type": "application/json"}
@@ -554,6 +560,7 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 		}
 	})
 	t.Run("before consent", func(t *testing.T) {
+		w.in(t)
 		for _, c := range []struct {
 			path, body, reason string
 			status             int
@@ -566,7 +573,6 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 			{connectPath, `{"auth_session":"s","connect_uri":"https://evil.example.com/","connect_params":{"ticket":"t"},"expires_in":300}`, "connect_uri", 201},
 			{connectPath, ``, "too_many_requests", 429},
 		} {
-			w := newWorld(t, auth0test.Settings{}, nil)
 			alice := w.alice()
 			link := w.link(alice, calendar)
 			b := w.browser().toConfirm(link)
@@ -582,7 +588,7 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 		}
 	})
 	t.Run("after consent", func(t *testing.T) {
-		w := newWorld(t, auth0test.Settings{}, nil)
+		w.in(t)
 		alice := w.alice()
 		link := w.link(alice, calendar)
 		b := w.browser().toConsent(link)

@@ -113,7 +113,7 @@ func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answ
 	if q.Error == "access_denied" || q.Error == "login_required" || q.Error == "consent_required" || q.Error == "interaction_required" {
 		page = pageNotSignedIn
 	}
-	return f.refuse(r, about(Refused, s.Ticket), &refusal{page, "sign_in_error", q.asError()}, f.drop(s))
+	return f.refuse(r, about(Refused, s.Ticket), &refusal{page, "sign_in_error", q.asError(s)}, f.drop(s))
 }
 
 // notConnected ends a connect leg that Auth0 or the provider ended. The ticket's
@@ -121,10 +121,10 @@ func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answ
 func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) answer {
 	if q.Error == "access_denied" {
 		event := byUser(DeclinedByUser, s.Ticket)
-		event.Reason, event.Err = "at_provider", q.asError()
+		event.Reason, event.Err = "at_provider", q.asError(s)
 		return f.declined(r, s, event)
 	}
-	return f.failed(r, s, &refusal{pageNotConnected, "connect_error", q.asError()})
+	return f.failed(r, s, &refusal{pageNotConnected, "connect_error", q.asError(s)})
 }
 
 // connected completes a connect leg: only when Auth0's My Account API says so
@@ -168,11 +168,14 @@ func (f *Flow) declined(r *http.Request, s *flowState, event Event) answer {
 	return a
 }
 
-// asError is what an error answer says, for the operator.
-func (q *callbackQuery) asError() error {
-	text := clean(q.Error)
+// asError is what an error answer to s says, for the operator.
+func (q *callbackQuery) asError(s *flowState) error {
+	text := "Auth0: " + clean(q.Error, maxTold)
 	if q.Description != "" {
-		text += ": " + clean(q.Description)
+		text += ": " + clean(q.Description, maxTold)
 	}
-	return errors.New("Auth0: " + text)
+	if repeats(text, s.secrets()) {
+		return errors.New("Auth0: an error that repeats what is secret")
+	}
+	return errors.New(text)
 }

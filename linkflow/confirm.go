@@ -31,7 +31,7 @@ func (f *Flow) askToConfirm(r *http.Request, s *flowState, id *vault.IDToken) an
 	return answer{
 		status:  http.StatusOK,
 		page:    "confirm.html",
-		data:    confirmPage{f.request(s.Ticket), clean(cmp.Or(id.Name, id.Subject)), form, s.ID},
+		data:    confirmPage{f.request(s.Ticket), clean(cmp.Or(id.Name, id.Subject), maxShown), form, s.ID},
 		cookies: []*http.Cookie{cookie, formCookie},
 	}
 }

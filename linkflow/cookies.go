@@ -48,6 +48,11 @@ type flowState struct {
 
 func (s flowState) expires() int64 { return s.Expiry }
 
+// secrets are what no text may repeat.
+func (s *flowState) secrets() []string {
+	return []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession}
+}
+
 // newState gives the leg that begins a `state` of its own: the flow's id, to
 // find the cookie by, and what nobody can guess.
 func (s *flowState) newState() { s.State = s.ID + "." + rand.Text() }

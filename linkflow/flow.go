@@ -144,20 +144,21 @@ func (cfg *Config) check() error {
 	case !pathPattern.MatchString(cfg.Path):
 		return fmt.Errorf("path: %q is not like /auth", cfg.Path)
 	}
-	if err := checkOrigin(cfg.Origin); err != nil {
+	if err := CheckOrigin(cfg.Origin); err != nil {
 		return fmt.Errorf("origin: %w", err)
 	}
 	for _, origin := range cfg.ReturnTo {
-		if err := checkOrigin(origin); err != nil {
+		if err := CheckOrigin(origin); err != nil {
 			return fmt.Errorf("return to: %w", err)
 		}
 	}
 	return nil
 }
 
-// checkOrigin accepts an origin only as browsers write it (RFC 6454 §6.1), since
-// it is compared byte by byte.
-func checkOrigin(origin string) error {
+// CheckOrigin tells whether origin is fit for [Config.Origin] and
+// [Config.ReturnTo]. It accepts an origin only as browsers write it (RFC 6454
+// §6.1), since it is compared byte by byte.
+func CheckOrigin(origin string) error {
 	if origin == "" {
 		return errors.New("required")
 	}

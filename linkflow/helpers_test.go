@@ -83,6 +83,13 @@ func newWorld(t *testing.T, settings auth0test.Settings, change func(*Config)) *
 	return w
 }
 
+// in makes w report to a subtest, and forgets what the tenant was asked.
+func (w *world) in(t *testing.T) *world {
+	w.T = t
+	w.tenant.ClearRequests()
+	return w
+}
+
 // caller is a verified access token that an agent got for user.
 func (w *world) caller(user, agent string, claims map[string]any) *vault.AccessToken {
 	w.Helper()

@@ -32,7 +32,7 @@ func (f *Flow) myAccount(s *flowState) *myAccount {
 		call:    f.vault.Call,
 		base:    f.vault.Issuer() + "me/v1/connected-accounts/",
 		token:   s.AccessToken,
-		secrets: []string{s.AccessToken, s.AuthSession, s.Verifier},
+		secrets: s.secrets(),
 	}
 }
 
@@ -53,12 +53,12 @@ func (e *accountError) Error() string {
 	// Of the type, a URL, the last part is the code: A0E-400-0003.
 	for _, part := range []string{e.Type[strings.LastIndexAny(e.Type, "/#")+1:], e.Title, e.Detail} {
 		if part != "" {
-			text += ": " + clean(part)
+			text += ": " + clean(part, maxTold)
 		}
 	}
 	for i, v := range e.Errors {
 		if i < 5 {
-			text += "; " + clean(v.Detail)
+			text += "; " + clean(v.Detail, maxTold)
 		}
 	}
 	switch e.Status {

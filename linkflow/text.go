@@ -94,20 +94,24 @@ var scopeWords = map[string]string{
 	"workflow":                        "Change GitHub Actions workflows",
 }
 
-// maxText is how much of a text from outside is shown, in characters.
-const maxText = 120
+// How much of a text from outside is shown on a page, and told to the operator,
+// in characters.
+const (
+	maxShown = 120
+	maxTold  = 400
+)
 
 // clean makes text from outside fit to be shown or logged: without control
 // characters, without invisible ones and those that turn the direction of
 // writing, and not too long. Templates escape it on top of that.
-func clean(s string) string {
+func clean(s string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
 		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
 			continue
 		}
-		if n++; n > maxText {
+		if n++; n > most {
 			return b.String() + "…"
 		}
 		b.WriteRune(r)
@@ -131,14 +135,14 @@ type scopeText struct{ Words, Name string }
 func (f *Flow) request(t ticket) requestText {
 	name, verified := f.clientNames[t.Agent]
 	text := requestText{
-		Provider:   clean(cmp.Or(providers[t.Connection], t.Connection)),
-		Connection: clean(t.Connection),
-		Account:    clean(t.LoginHint),
-		Agent:      clean(cmp.Or(name, t.Agent, "an agent without a name")),
+		Provider:   clean(cmp.Or(providers[t.Connection], t.Connection), maxShown),
+		Connection: clean(t.Connection, maxShown),
+		Account:    clean(t.LoginHint, maxShown),
+		Agent:      clean(cmp.Or(name, t.Agent, "an agent without a name"), maxShown),
 		Verified:   verified,
 	}
 	for _, s := range t.Scopes {
-		text.Scopes = append(text.Scopes, scopeText{scopeWords[s], clean(s)})
+		text.Scopes = append(text.Scopes, scopeText{scopeWords[s], clean(s, maxShown)})
 	}
 	return text
 }

@@ -1,0 +1,149 @@
+package linkflow
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSealedForOneThingOpensForNoOther(t *testing.T) {
+	f := stubFlow(t, nil, nil)
+	content := ticket{ID: "x", Expiry: time.Now().Add(time.Minute).Unix()}
+	other := map[string]*sealer{
+		"another tenant": newSealer(StaticKeys(testKey), "x", "https://link.example.com"),
+		"another origin": newSealer(StaticKeys(testKey), "", "https://other.example.com"),
+		"shifted":        newSealer(StaticKeys(testKey), "https", "://link.example.com"),
+		"another key":    newSealer(StaticKeys(make([]byte, keySize)), "", "https://link.example.com"),
+	}
+	for _, p := range purposes {
+		text, err := seal(t.Context(), f.sealer, p, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range purposes {
+			if _, err := open[ticket](t.Context(), f.sealer, q, text); (err == nil) != (p == q) {
+				t.Errorf("sealed for %s, opened for %s: %v", p, q, err)
+			}
+		}
+		for name, s := range other {
+			if _, err := open[ticket](t.Context(), s, p, text); err != errTampered {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, bad := range []string{"", text[1:], text + "\n", text + "=", strings.Repeat("A", maxSealed+1)} {
+			if _, err := open[ticket](t.Context(), f.sealer, p, bad); err != errTampered {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+	}
+}
+
+func TestTheFirstKeySealsAndAllOpen(t *testing.T) {
+	old, fresh := testKey, bytes.Repeat([]byte{9}, keySize)
+	content := ticket{ID: "x", Expiry: time.Now().Add(time.Minute).Unix()}
+	text := func(keys ...[]byte) string {
+		text, err := seal(t.Context(), newSealer(StaticKeys(keys...), "", ""), forTicket, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	both := newSealer(StaticKeys(fresh, old), "", "")
+	for _, sealed := range []string{text(old), text(fresh), text(fresh, old)} {
+		if _, err := open[ticket](t.Context(), both, forTicket, sealed); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := open[ticket](t.Context(), newSealer(StaticKeys(old), "", ""), forTicket, text(fresh, old)); err == nil {
+		t.Error("the second key sealed")
+	}
+}
+
+func TestWhatIsSealedHasToBeUnderstood(t *testing.T) {
+	s := newSealer(StaticKeys(testKey), "", "")
+	if _, err := s.keys(t.Context(), forTicket); err != nil {
+		t.Fatal(err)
+	}
+	text, err := seal(t.Context(), s, forTicket, raw(`{"id":"a","id":"b","exp":99999999999}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open[ticket](t.Context(), s, forTicket, text); err != errTampered {
+		t.Errorf("a member given twice: %v", err)
+	}
+}
+
+type raw string
+
+func (raw) expires() int64 { return 0 }
+
+func (r raw) MarshalJSON() ([]byte, error) { return []byte(r), nil }
+
+func TestKeysAreLoadedOnceAndAgainAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		s := newSealer(func(context.Context) ([][]byte, error) {
+			time.Sleep(time.Second)
+			if calls++; calls == 1 {
+				return nil, errors.New("storage is away")
+			}
+			return [][]byte{testKey}, nil
+		}, "", "")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		failed := make(chan error, 1)
+		go func() { _, err := s.keys(t.Context(), forForm); failed <- err }()
+		synctest.Wait()
+		if _, err := s.keys(ctx, forForm); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller that gives up: %v", err)
+		}
+		if err := <-failed; err == nil || !strings.Contains(err.Error(), "storage is away") {
+			t.Errorf("the first call: %v", err)
+		}
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() {
+				if _, err := s.keys(t.Context(), forForm); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if calls != 2 {
+			t.Errorf("loaded %d times", calls)
+		}
+	})
+}
+
+func FuzzTicket(f *testing.F) { fuzzOpen[ticket](f, forTicket) }
+
+func FuzzFlowCookie(f *testing.F) { fuzzOpen[flowState](f, forConfirm) }
+
+// fuzzOpen looks for a text that opens and is not what was sealed.
+func fuzzOpen[T expiring](f *testing.F, p purpose) {
+	s := newSealer(StaticKeys(testKey), "tenant", "https://link.example.com")
+	expiry := time.Now().Add(time.Hour).Unix()
+	for _, q := range purposes {
+		for _, content := range []expiring{ticket{ID: string(q), Expiry: expiry}, flowState{ID: string(q), Expiry: expiry}} {
+			text, err := seal(context.Background(), s, q, content)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	f.Add("")
+	f.Add("AAAA\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		content, err := open[T](t.Context(), s, p, text)
+		if err == nil && !strings.Contains(fmt.Sprintf("%+v", content), "ID:"+string(p)) {
+			t.Errorf("%q opens", text)
+		}
+	})
+}
