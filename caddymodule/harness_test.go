@@ -56,8 +56,15 @@ type proxy struct {
 	Tenant   *auth0test.Server
 	Upstream *upstream
 	Log      *logBuffer // everything Caddy logs, at DEBUG
+	global   string     // more global options
+	link     string     // the tenant's link block; may be emptied before load
 	port     int
 }
+
+const linkBlock = `link {
+			origin {site}
+			client link-pages {env.AUTH0_LINK_CLIENT_SECRET}
+		}`
 
 // startProxy runs Caddy with the given body of a site, in which {upstream},
 // {google} and {github} stand for URLs, and the tenant block's extra lines.
@@ -68,16 +75,20 @@ func startProxy(t *testing.T, site string, tenantLines ...string) *proxy {
 	return p
 }
 
-// newProxy makes everything but Caddy's configuration.
-func newProxy(t *testing.T) *proxy {
+// newProxy makes everything but Caddy's configuration. change may change what
+// the tenant is seeded with.
+func newProxy(t *testing.T, change ...func(*auth0test.Config)) *proxy {
 	t.Helper()
-	p := &proxy{t: t, port: freePort(t), Upstream: newUpstream(t), Log: newLog(t)}
+	p := &proxy{t: t, port: freePort(t), Upstream: newUpstream(t), Log: newLog(t), link: linkBlock}
 	p.URL = fmt.Sprintf("http://127.0.0.1:%d", p.port)
 	seeds := auth0test.Seeds()
 	for i := range seeds.Clients {
 		if seeds.Clients[i].ClientID == "link-pages" {
 			seeds.Clients[i].Callbacks = append(seeds.Clients[i].Callbacks, p.URL+"/auth/callback")
 		}
+	}
+	for _, c := range change {
+		c(&seeds)
 	}
 	p.Tenant = auth0test.NewServer(seeds)
 	t.Cleanup(p.Tenant.Close)
@@ -119,19 +130,17 @@ func (p *proxy) caddyfile(site string, tenantLines ...string) string {
 		audience %s
 		client   vault-exchange {env.AUTH0_CLIENT_SECRET}
 		allow_clients %s
-		link {
-			origin {site}
-			client link-pages {env.AUTH0_LINK_CLIENT_SECRET}
-		}
+		%s
 		%s
 	}
+	%s
 }
 {site} {
 	bind 127.0.0.1
 	log
 	%s
 }
-`, audience, agentID, strings.Join(tenantLines, "\n\t\t"), site))
+`, audience, agentID, p.link, strings.Join(tenantLines, "\n\t\t"), p.global, site))
 }
 
 func (p *proxy) expand(text string) string {
