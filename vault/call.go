@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -83,7 +84,23 @@ func transportError(err error) *Error {
 	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &netErr) && netErr.Timeout()) {
 		return &Error{Code: CodeTimeout, Reason: "timeout", Err: err}
 	}
-	return &Error{Code: CodeUnavailable, Reason: "unreachable", Err: err}
+	return &Error{Code: CodeUnavailable, Reason: "unreachable", Err: withoutAnswer(err)}
+}
+
+// withoutAnswer passes on what went wrong around an answer. An error about the
+// answer itself quotes it, and it may repeat the secrets that it was sent.
+func withoutAnswer(err error) error {
+	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &network) || errors.As(err, &certificate) {
+		return err
+	}
+	for _, harmless := range []error{io.EOF, io.ErrUnexpectedEOF, context.Canceled, http.ErrSchemeMismatch} {
+		if errors.Is(err, harmless) {
+			return err
+		}
+	}
+	return errors.New("the answer is not HTTP")
 }
 
 // retryAfter reads what a 429 says about when to come back: Retry-After in
@@ -91,8 +108,8 @@ func transportError(err error) *Error {
 func retryAfter(h http.Header) time.Duration {
 	wait := defaultRetryAfter
 	if v := h.Get("Retry-After"); v != "" {
-		if seconds, err := strconv.ParseInt(v, 10, 32); err == nil {
-			wait = time.Duration(seconds) * time.Second
+		if seconds, ok := parseSeconds(v); ok {
+			wait = seconds
 		} else if date, err := http.ParseTime(v); err == nil {
 			wait = time.Until(date)
 		}

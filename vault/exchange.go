@@ -46,7 +46,8 @@ func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
 	case answer.Status == http.StatusOK:
 		return parseToken(answer.Body, asked)
 	case answer.Status >= 400:
-		return nil, classify(answer, q.request.LoginHint != "", subject, c.clientSecret.Reveal())
+		secret := c.clientSecret.Reveal()
+		return nil, classify(answer, q.request.LoginHint != "", subject, secret, url.QueryEscape(secret), req.Header.Get("Authorization"))
 	}
 	return nil, &Error{Code: CodeUnavailable, Reason: "unexpected_status", Status: answer.Status}
 }

@@ -67,7 +67,7 @@ func (c *Client) join(ctx context.Context, q question, name string) (*answer, er
 	case <-f.done:
 		return f.answer, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, ctx.Err()
 	}
 }
 

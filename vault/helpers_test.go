@@ -86,6 +86,15 @@ func mustJSON(v any) string {
 // b64 is the encoding of a JWS's parts.
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
+// decodeB64 undoes b64 on JSON.
+func decodeB64(s string, v any) error {
+	data, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
 func goodHeader() object { return object{"alg": "RS256", "typ": "JWT", "kid": "key-1"} }
 
 // goodClaims are those of an access token in Auth0's own profile.

@@ -129,6 +129,9 @@ func (c *Client) ask(ctx context.Context, caller *AccessToken, req Request, olde
 		return a, nil
 	}
 	a, err := c.join(ctx, q, q.key)
+	if err == nil && a.asked.Before(oldest) {
+		return c.ask(ctx, caller, req, oldest) // it was on its way before; what is now is younger
+	}
 	if err != nil || a.err == nil || !a.err.aboutSubject() || a.subject == q.subject {
 		return a, err
 	}

@@ -1,0 +1,285 @@
+package vault
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestATokenIsKeptUntilShortlyBeforeItsEnd(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		name   string
+		life   any
+		maxAge time.Duration
+		kept   time.Duration // 0: not at all
+	}{
+		{"its life less the margin", 60, 0, 55 * time.Second},
+		{"the default maximum", 86400, 0, time.Hour},
+		{"a configured maximum", 3600, time.Minute, time.Minute},
+		{"a maximum that is longer than its life", 60, day, 55 * time.Second},
+		{"no life said: the maximum", nil, 2 * time.Minute, 2 * time.Minute},
+		{"a life of ages", 1e18, 0, time.Hour},
+		{"a life within the margin", 5, 0, 0},
+		{"a life of one more second", 6, 0, time.Second},
+		{"no life", 0, 0, 0},
+		{"a life that is over", -1, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newTenant()
+				life := tt.life
+				if f, ok := life.(float64); ok {
+					life = int64(f)
+				}
+				s.serveVault(minting(object{"expires_in": life}))
+				c, caller := s.client(t, Config{MaxAge: tt.maxAge}), alice(t, "raw")
+				gets(t, c, caller, calendar, "ok")
+				if tt.kept > 0 {
+					time.Sleep(tt.kept - time.Nanosecond)
+					gets(t, c, caller, calendar, "ok")
+					s.asked(t, 1)
+					time.Sleep(time.Nanosecond)
+				}
+				gets(t, c, caller, calendar, "ok")
+				s.asked(t, 2)
+			})
+		})
+	}
+}
+
+// A token's life counts from when it was asked for, not from when it came.
+func TestASlowAnswerIsOldAlready(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(after(8*time.Second, minting(object{"expires_in": 12})))
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		gets(t, c, caller, calendar, "ok")
+		gets(t, c, caller, calendar, "ok")
+		s.asked(t, 2)
+	})
+}
+
+func TestATokenToBeUsedOnceReplacesAKeptOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		gets(t, c, caller, calendar, "ok")
+		time.Sleep(linkMaxAge + 1)
+		s.serveVault(minting(object{"expires_in": 0, "scope": "calendar mail"}))
+		more := Request{Connection: "google-oauth2", Scopes: []string{"mail"}}
+		gets(t, c, caller, more, "ok")
+		s.asked(t, 2)
+		gets(t, c, caller, calendar, "ok")
+		s.asked(t, 3)
+	})
+}
+
+func TestAFailureDoesNotCostAKeptAnswer(t *testing.T) {
+	for name, failure := range map[string]http.HandlerFunc{
+		"server error": answering(500, ""), "throttled": answering(429, ""), "misconfigured": refusal(403, "unauthorized_client"),
+		"subject refused": refusal(401, "invalid_grant"), "senseless": answering(200, "{}"), "timeout": blackHole,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newTenant()
+				c, caller := s.client(t, Config{}), alice(t, "raw")
+				gets(t, c, caller, calendar, "ok")
+				time.Sleep(linkMaxAge + 1)
+				s.serveVault(failure)
+				_, err := c.Token(t.Context(), caller, Request{Connection: "google-oauth2", Scopes: []string{"mail"}})
+				if err == nil {
+					t.Error("no error")
+				}
+				s.asked(t, 2)
+				gets(t, c, caller, calendar, "ok")
+				s.asked(t, 2)
+			})
+		})
+	}
+}
+
+func TestFailuresAreNotRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(answering(500, ""))
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		gets(t, c, caller, calendar, "vault_unavailable/server_error")
+		s.serveVault(mint)
+		gets(t, c, caller, calendar, "ok")
+	})
+}
+
+// holding answers one exchange only when it is let go.
+func holding(release chan struct{}, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { <-release; h(w, r) }
+}
+
+func TestForgetDropsOneUsersAccountAndNothingElse(t *testing.T) {
+	s := newTenant()
+	c := s.client(t, Config{})
+	same := []struct {
+		claims object
+		hint   string
+	}{{nil, ""}, {object{"azp": "other"}, ""}, {object{"azp": nil, "client_id": "x"}, ""}, {object{"org_id": "org_1"}, ""}, {nil, "hint"}}
+	others := []struct {
+		claims     object
+		connection string
+	}{{object{"sub": "auth0|bob"}, "google-oauth2"}, {nil, "github"}, {object{"sub": "auth0|alice2"}, "google-oauth2"}}
+	ask := func() {
+		for _, e := range same {
+			mustToken(t, c, callerWith(t, "raw", e.claims), Request{Connection: "google-oauth2", LoginHint: e.hint})
+		}
+		for _, e := range others {
+			mustToken(t, c, callerWith(t, "raw", e.claims), Request{Connection: e.connection})
+		}
+	}
+	ask()
+	ask()
+	s.asked(t, len(same)+len(others))
+	c.Forget("auth0|alice", "google-oauth2")
+	ask()
+	s.asked(t, 2*len(same)+len(others))
+	s.client(t, Config{Domain: "other.example.com", Cache: c.cache}).Forget("auth0|alice", "google-oauth2")
+	ask()
+	s.asked(t, 2*len(same)+len(others))
+	s.client(t, Config{Audience: "x", ClientID: "x", Cache: c.cache}).Forget("auth0|alice", "google-oauth2")
+	ask()
+	s.asked(t, 3*len(same)+len(others))
+}
+
+func TestWhatAForgottenFlightBringsIsAnsweredButNotKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		release := make(chan struct{})
+		s.serveVault(holding(release, minting(object{"access_token": "old"})))
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		old := make(chan string)
+		go func() { old <- mustToken(t, c, caller, calendar).Reveal() }()
+		synctest.Wait()
+		c.Forget("auth0|alice", "google-oauth2")
+
+		s.serveVault(minting(object{"access_token": "new"}))
+		if got := mustToken(t, c, caller, calendar).Reveal(); got != "new" {
+			t.Errorf("after Forget: got the %s token: joined a flight from before", got)
+		}
+		close(release)
+		if got := <-old; got != "old" {
+			t.Errorf("the flight from before brought the %s token", got)
+		}
+		if got := mustToken(t, c, caller, calendar).Reveal(); got != "new" {
+			t.Errorf("kept the %s token", got)
+		}
+		s.asked(t, 2)
+	})
+}
+
+func TestAForgottenFlightLeavesNothingBehind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(after(time.Second, mint))
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		go func() { _, _ = c.Token(t.Context(), caller, calendar) }()
+		synctest.Wait()
+		c.Forget("auth0|alice", "google-oauth2")
+		time.Sleep(2 * time.Second)
+		gets(t, c, caller, calendar, "ok")
+		s.asked(t, 2)
+		if n := len(c.cache.flights); n != 0 {
+			t.Errorf("%d flights are left", n)
+		}
+	})
+}
+
+func TestRejectDropsATokenOnceAMinute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		first := mustToken(t, c, caller, calendar)
+		bob := mustToken(t, c, callerWith(t, "bob", object{"sub": "auth0|bob"}), calendar)
+		rejects(t, c, first, true)
+		rejects(t, c, first, false) // it is gone already
+		second := mustToken(t, c, caller, calendar)
+		s.asked(t, 3)
+		rejects(t, c, first, false) // not the one that is kept now
+		rejects(t, c, second, false)
+		time.Sleep(rejectInterval - time.Nanosecond)
+		rejects(t, c, second, false)
+		time.Sleep(time.Nanosecond)
+		rejects(t, c, second, true)
+		rejects(t, c, bob, true) // another entry has a minute of its own
+		mustToken(t, c, caller, calendar)
+		s.asked(t, 4)
+	})
+}
+
+func rejects(t *testing.T, c *Client, token *Token, want bool) {
+	t.Helper()
+	if got := c.Reject(token); got != want {
+		t.Errorf("Reject says %t, want %t", got, want)
+	}
+}
+
+func TestRejectOfWhatIsNotKeptDoesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(minting(object{"expires_in": 0}))
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		rejects(t, c, mustToken(t, c, caller, calendar), false)
+		rejects(t, c, &Token{}, false)
+	})
+}
+
+func TestTheAnswerUsedLeastRecentlyGoesFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c := s.client(t, Config{MaxEntries: 3})
+		ask := func(sub string) { mustToken(t, c, callerWith(t, sub, object{"sub": sub}), calendar) }
+		ask("a")
+		ask("b")
+		ask("c")
+		ask("a") // used again
+		ask("d") // b has to go
+		s.asked(t, 4)
+		ask("a")
+		ask("c")
+		ask("d")
+		s.asked(t, 4)
+		ask("b")
+		s.asked(t, 5)
+	})
+}
+
+func TestMemoryIsBoundedByMaxEntries(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c := s.client(t, Config{MaxEntries: 10, TenantBudget: 1e6})
+		for i := range 500 {
+			sub := fmt.Sprint("user-", i)
+			token := mustToken(t, c, callerWith(t, sub, object{"sub": sub}), calendar)
+			if i%3 == 0 {
+				c.Reject(token)
+			}
+			if i%7 == 0 {
+				c.Forget(sub, "google-oauth2")
+			}
+		}
+		cache := c.cache
+		if len(cache.entries) > 10 || len(cache.accounts) > 10 || cache.recent.Len() > 10 || len(cache.flights) > 0 {
+			t.Errorf("%d entries, %d accounts, %d in order, %d flights", len(cache.entries), len(cache.accounts), cache.recent.Len(), len(cache.flights))
+		}
+	})
+}
+
+func TestClientsOverOneCacheKeepWhatTheyKnow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, cache := newTenant(), NewCache()
+		gets(t, s.client(t, Config{Cache: cache}), alice(t, "raw"), calendar, "ok")
+		after := s.client(t, Config{Cache: cache, ClientSecret: NewSecret("rotated")})
+		gets(t, after, alice(t, "another raw"), calendar, "ok")
+		s.asked(t, 1)
+		cache.CloseIdleConnections()
+	})
+}
