@@ -174,7 +174,7 @@ func (q *callbackQuery) asError(s *flowState) error {
 	if q.Description != "" {
 		text += ": " + clean(q.Description, maxTold)
 	}
-	if repeats(text, s.secrets()) {
+	if vault.RepeatsSecret(text, s.secrets()...) {
 		return errors.New("Auth0: an error that repeats what is secret")
 	}
 	return errors.New(text)

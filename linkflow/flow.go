@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -93,9 +91,6 @@ type Flow struct {
 	sealer      *sealer
 	outcomes    *Outcomes
 	hook        func(context.Context, Event)
-
-	closeOnce sync.Once
-	closed    chan struct{}
 }
 
 // New checks cfg and returns a Flow for it. It makes no network call and does
@@ -125,7 +120,6 @@ func New(cfg Config) (*Flow, error) {
 		sealer:      newSealer(cfg.Keys, cfg.Tenant, cfg.Origin),
 		outcomes:    cfg.Outcomes,
 		hook:        cfg.Hook,
-		closed:      make(chan struct{}),
 	}, nil
 }
 
@@ -166,7 +160,7 @@ func CheckOrigin(origin string) error {
 	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
 		return fmt.Errorf("%q is not an origin in lower case, such as https://link.example.com, with nothing after it", origin)
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !vault.IsLoopback(u.Hostname())) {
 		return fmt.Errorf("%q must be https; http is for loopback hosts only", origin)
 	}
 	if port := u.Port(); strings.HasSuffix(u.Host, ":") || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
@@ -175,14 +169,10 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
-// Close ends all waits in [Flow.Status] with the state that is known, for a
-// process that exits. Pages go on being served.
-func (f *Flow) Close() { f.closeOnce.Do(func() { close(f.closed) }) }
+// Close ends all waits in [Flow.Status] with the state that is known, also those
+// in other Flows that share its Outcomes, for a process that exits. Pages go on
+// being served.
+func (f *Flow) Close() { f.outcomes.close() }
 
 // Route says what a path is to a Flow.
 type Route int

@@ -55,8 +55,6 @@ func (f *Flow) beginLogin(s *flowState, afresh bool) string {
 // finishLogin redeems the code of a login leg: who signed in, and the access
 // token for the My Account API.
 func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vault.IDToken, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, vault.DefaultTimeout)
-	defer cancel()
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, f.vault.HTTPClient())
 	token, err := f.oauth.Exchange(ctx, code, oauth2.VerifierOption(s.Verifier))
 	if err != nil {

@@ -209,23 +209,9 @@ func (a *myAccount) do(ctx context.Context, method, path string, body, answer an
 // refusal reads an error answer. Nothing of it is kept that repeats a secret.
 func (a *myAccount) refusal(got *vault.Answer) error {
 	var e accountError
-	if josejson.Unmarshal(got.Body, &e) != nil || repeats(e.Error(), a.secrets) {
+	if josejson.Unmarshal(got.Body, &e) != nil || vault.RepeatsSecret(e.Error(), a.secrets...) {
 		e = accountError{}
 	}
 	e.Status = got.Status
 	return &e
-}
-
-// repeats tells whether text holds twelve characters in a row of a secret, or a
-// short one whole.
-func repeats(text string, secrets []string) bool {
-	const window = 12
-	for _, secret := range secrets {
-		for i := 0; secret != "" && i <= max(len(secret)-window, 0); i++ {
-			if strings.Contains(text, secret[i:min(i+window, len(secret))]) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -21,6 +21,9 @@ type Outcomes struct {
 	mu      sync.Mutex
 	tickets map[string]*outcome
 	sweepAt int // how many entries make it worth looking for ended ones
+
+	closeOnce sync.Once
+	closed    chan struct{} // closed when nobody is to wait any more
 }
 
 // outcome is what is known about a ticket. Its fields are guarded by
@@ -35,8 +38,10 @@ type outcome struct {
 
 // NewOutcomes returns an empty Outcomes.
 func NewOutcomes() *Outcomes {
-	return &Outcomes{tickets: make(map[string]*outcome), sweepAt: 1024}
+	return &Outcomes{tickets: make(map[string]*outcome), sweepAt: 1024, closed: make(chan struct{})}
 }
+
+func (o *Outcomes) close() { o.closeOnce.Do(func() { close(o.closed) }) }
 
 // record notes what became of t and wakes all who wait for it. An account that
 // was connected stays so, whatever a second opening of the link leads to;

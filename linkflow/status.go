@@ -82,8 +82,8 @@ func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText
 	}
 }
 
-// pause waits for a change, an answer, or some time. It returns false if ctx or
-// f ends first.
+// pause waits for a change, an answer, or some time. It returns false if ctx
+// ends or f is closed first.
 func (f *Flow) pause(ctx context.Context, changed, answered <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -93,7 +93,7 @@ func (f *Flow) pause(ctx context.Context, changed, answered <-chan struct{}, d t
 	case <-timer.C:
 	case <-ctx.Done():
 		return false
-	case <-f.closed:
+	case <-f.outcomes.closed:
 		return false
 	}
 	return true

@@ -135,14 +135,14 @@ type oauthError struct {
 // what the request carried: a description that repeats part of one is dropped.
 func parseOAuthError(body []byte, secrets ...string) (code string, description error, ok bool) {
 	var e oauthError
-	if err := decode(body, &e); err != nil || !isReason(e.Code) || repeats(e.Code, secrets) {
+	if err := decode(body, &e); err != nil || !isReason(e.Code) || RepeatsSecret(e.Code, secrets...) {
 		return "", nil, false
 	}
 	text := e.Description
 	if text == "" {
 		text = e.Alternative
 	}
-	if text == "" || repeats(text, secrets) {
+	if text == "" || RepeatsSecret(text, secrets...) {
 		return e.Code, nil, true
 	}
 	return e.Code, fmt.Errorf("Auth0: %s", printable(text, 300)), true
@@ -159,22 +159,6 @@ func isReason(s string) bool {
 		}
 	}
 	return true
-}
-
-// repeats tells whether text holds 12 characters in a row of a secret.
-func repeats(text string, secrets []string) bool {
-	const window = 12
-	for _, secret := range secrets {
-		if secret != "" && len(secret) < window && strings.Contains(text, secret) {
-			return true
-		}
-		for i := 0; i+window <= len(text); i++ {
-			if strings.Contains(secret, text[i:i+window]) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // printable cuts text to at most n bytes of printable ASCII.

@@ -182,9 +182,13 @@ func (c *Client) Issuer() string { return c.issuer }
 // Audience returns the identifier of the API.
 func (c *Client) Audience() string { return c.audience }
 
-// HTTPClient returns the client that carries calls to Auth0, for code that has
-// to hand one to a library. It follows no redirect.
-func (c *Client) HTTPClient() *http.Client { return c.http }
+// HTTPClient returns a client for calls to Auth0 that a library makes. It follows
+// no redirect and takes no longer than [Config.Timeout].
+func (c *Client) HTTPClient() *http.Client {
+	client := *c.http
+	client.Timeout = c.timeout
+	return &client
+}
 
 // ParseDomain turns an Auth0 domain, "tenant.eu.auth0.com" or an https URL of
 // that host, into its issuer identifier. An http URL is accepted for loopback
@@ -200,7 +204,7 @@ func ParseDomain(domain string) (issuer string, err error) {
 	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("not a host or an https URL of one")
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(u.Hostname())) {
 		return "", errors.New("must be https; http is for loopback hosts only")
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Host) + "/", nil
@@ -233,7 +237,9 @@ func parseAlgorithms(names []string) ([]jose.SignatureAlgorithm, error) {
 	return algorithms, nil
 }
 
-func isLoopback(host string) bool {
+// IsLoopback tells whether host, a name or an address without a port, is this
+// machine: the only one that is spoken to without TLS.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -591,7 +591,7 @@ func TestShortSecretsAreKeptOutOfErrorsToo(t *testing.T) {
 		{"abcdefghijkl", "0abcdefghijkl0", true},
 		{"abcdefghijk", "0abcdefghijkl0", false},
 	} {
-		if got := repeats(tt.text, []string{tt.secret}); got != tt.want {
+		if got := RepeatsSecret(tt.text, tt.secret); got != tt.want {
 			t.Errorf("%q, %q: %t", tt.text, tt.secret, got)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 )
 
 // redacted stands wherever a secret would have been printed.
@@ -40,3 +41,20 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue redacts in log/slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// RepeatsSecret tells whether text holds twelve characters in a row of one of
+// secrets, or a shorter one whole: then it must be neither logged nor shown.
+func RepeatsSecret(text string, secrets ...string) bool {
+	const window = 12
+	for _, secret := range secrets {
+		if secret != "" && len(secret) < window && strings.Contains(text, secret) {
+			return true
+		}
+		for i := 0; i+window <= len(text); i++ {
+			if strings.Contains(secret, text[i:i+window]) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -61,7 +61,7 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Host != t.Host {
 		return nil, fmt.Errorf("vault: the token is for %s, not for %s", t.Host, req.URL.Host)
 	}
-	if req.URL.Scheme != "https" && !isLoopback(req.URL.Hostname()) {
+	if req.URL.Scheme != "https" && !IsLoopback(req.URL.Hostname()) {
 		return nil, errors.New("vault: the token does not travel without TLS")
 	}
 	token, err := t.Client.Token(req.Context(), t.Caller, t.Request)
