@@ -271,6 +271,7 @@ func TestEverySettingSwitches(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if got := tt.see(t, tenant(t)); got != tt.byDefault {
 				t.Errorf("by default: %s, want %s", got, tt.byDefault)
 			}
