@@ -165,8 +165,7 @@ func classify(answer *Answer, hinted bool, secrets ...string) *Error {
 }
 
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: CodeUnavailable, Reason: "internal", Err: err}

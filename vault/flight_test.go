@@ -303,8 +303,12 @@ func TestEveryDimensionSeparates(t *testing.T) {
 func TestConflictingClientsShareNothingWithEither(t *testing.T) {
 	agents := map[string]bool{}
 	for _, p := range []tuple{
-		{"sub": "s", "azp": "a", "client_id": "b"}, {"sub": "s", "azp": "b", "client_id": "a"}, {"sub": "s", "azp": "a"},
-		{"sub": "s", "client_id": "b"}, {"sub": "s"}, {"sub": "s", "azp": "ab"},
+		{"sub": "s", "azp": "a", "client_id": "b"},
+		{"sub": "s", "azp": "b", "client_id": "a"},
+		{"sub": "s", "azp": "a"},
+		{"sub": "s", "client_id": "b"},
+		{"sub": "s"},
+		{"sub": "s", "azp": "ab"},
 	} {
 		agents[p.caller(t, 0).agent] = true
 	}

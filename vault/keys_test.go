@@ -2,14 +2,13 @@ package vault
 
 import (
 	"context"
+	"crypto/elliptic"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/elliptic"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -111,8 +110,7 @@ func TestAnUnknownKeyIDCostsOneFetchPerCoolDown(t *testing.T) {
 		s := newTenant()
 		c, raw := s.client(t, Config{}), goodToken(nil)
 		verifies(t, c, raw, "ok")
-		header, rest, _ := strings.Cut(raw, ".")
-		_ = header
+		_, rest, _ := strings.Cut(raw, ".")
 		for round := range 3 {
 			time.Sleep(keysCoolDown)
 			for i := range 10_000 {

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"reflect"
 	"testing"
@@ -121,6 +123,22 @@ func TestAskingOnceMoreDoesNotJoinAFlightBegunLongAgo(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		s.serveVault(minting(object{"scope": "calendar mail"})) // connected now
 		gets(t, c, caller, mail, "ok")
+	})
+}
+
+func TestACallerMayGiveUpWhileItIsAskedOnceMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		gets(t, c, caller, calendar, "ok")
+		time.Sleep(time.Minute)
+		s.serveVault(blackHole)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Token(ctx, caller, Request{Connection: "google-oauth2", Scopes: []string{"mail"}})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
 	})
 }
 

@@ -137,8 +137,7 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 	}
 	jws, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
-		var unexpected *jose.ErrUnexpectedSignatureAlgorithm
-		if errors.As(err, &unexpected) {
+		if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
 			return nil, "", invalidToken("wrong_algorithm")
 		}
 		return nil, "", invalidToken("malformed")

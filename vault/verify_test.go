@@ -493,8 +493,10 @@ func TestVerifyIDToken(t *testing.T) {
 			checkInvalid(t, err, tt.want)
 		})
 	}
+	_, err := c.VerifyIDToken(t.Context(), sign(rsaKey(), mustJSON(goodHeader()), `[]`), "web", "n-1")
+	checkInvalid(t, err, "malformed_claims")
 	hmac := sign(nil, mustJSON(object{"alg": "HS256", "typ": "JWT"}), mustJSON(with(goodClaims(), object{"aud": "web", "nonce": "n-1"})))
-	_, err := c.VerifyIDToken(t.Context(), hmac, "web", "n-1")
+	_, err = c.VerifyIDToken(t.Context(), hmac, "web", "n-1")
 	checkInvalid(t, err, "wrong_algorithm")
 }
 

@@ -1,0 +1,109 @@
+package vault
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestNewChecksItsConfig(t *testing.T) {
+	good := func() Config {
+		return Config{Domain: "tenant.example.com", Audience: "a", ClientID: "c", ClientSecret: NewSecret(canary)}
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		want   string // part of the error; empty if there is none
+	}{
+		{"complete", func(*Config) {}, ""},
+		{"no domain", func(c *Config) { c.Domain = "" }, "domain: required"},
+		{"no audience", func(c *Config) { c.Audience = "" }, "audience: required"},
+		{"no client id", func(c *Config) { c.ClientID = "" }, "client id: required"},
+		{"no client secret", func(c *Config) { c.ClientSecret = Secret{} }, "client secret: required"},
+		{"an empty client secret", func(c *Config) { c.ClientSecret = NewSecret("") }, "client secret: required"},
+		{"plain http", func(c *Config) { c.Domain = "http://tenant.example.com" }, "must be https"},
+		{"an unknown client authentication", func(c *Config) { c.AuthMethod = "none" }, `"none"`},
+		{"every algorithm there is", func(c *Config) { c.Algorithms = []string{"RS256", "PS256", "ES256"} }, ""},
+		{"a shared secret", func(c *Config) { c.Algorithms = []string{"RS256", "HS256"} }, `"HS256"`},
+		{"no signature", func(c *Config) { c.Algorithms = []string{"none"} }, `"none"`},
+		{"an algorithm in lower case", func(c *Config) { c.Algorithms = []string{"rs256"} }, `"rs256"`},
+		{"a longer hash", func(c *Config) { c.Algorithms = []string{"RS512"} }, `"RS512"`},
+		{"a timeout below zero", func(c *Config) { c.Timeout = -1 }, "negative"},
+		{"an age below zero", func(c *Config) { c.MaxAge = -1 }, "negative"},
+		{"entries below zero", func(c *Config) { c.MaxEntries = -1 }, "negative"},
+		{"a user budget below zero", func(c *Config) { c.UserBudget = -1 }, "negative"},
+		{"a tenant budget below zero", func(c *Config) { c.TenantBudget = -1 }, "negative"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := good()
+			tt.change(&cfg)
+			c, err := New(cfg)
+			if (err == nil) != (tt.want == "") || (c == nil) != (err != nil) {
+				t.Fatalf("got %v", err)
+			}
+			if err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), canary)) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseDomain(t *testing.T) {
+	for _, tt := range []struct{ domain, want string }{
+		{"tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"},
+		{"Tenant.EU.auth0.com", "https://tenant.eu.auth0.com/"},
+		{"https://tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"},
+		{"https://tenant.eu.auth0.com/", "https://tenant.eu.auth0.com/"},
+		{"HTTPS://tenant.eu.auth0.com", "https://tenant.eu.auth0.com/"},
+		{"tenant.example.com:8443", "https://tenant.example.com:8443/"},
+		{"http://127.0.0.1:8484", "http://127.0.0.1:8484/"},
+		{"http://[::1]:8484", "http://[::1]:8484/"},
+		{"http://localhost", "http://localhost/"},
+		{"http://tenant.eu.auth0.com", ""},
+		{"http://localhost.example.com", ""},
+		{"http://127.0.0.1.example.com", ""},
+		{"http://10.0.0.1", ""},
+		{"ftp://tenant.eu.auth0.com", ""},
+		{"https://user:password@tenant.eu.auth0.com", ""},
+		{"user@tenant.eu.auth0.com", ""},
+		{"tenant.eu.auth0.com/path", ""},
+		{"tenant.eu.auth0.com?x", ""},
+		{"tenant.eu.auth0.com#x", ""},
+		{"tenant.eu.auth0.com ", ""},
+		{"tenant\r\n.eu.auth0.com", ""},
+		{"https://", ""},
+		{"https:///", ""},
+		{":8484", ""},
+		{"", ""},
+	} {
+		got, err := ParseDomain(tt.domain)
+		if got != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%q: got %q, %v, want %q", tt.domain, got, err, tt.want)
+		}
+	}
+}
+
+func TestAClientKnowsItsTenant(t *testing.T) {
+	c := newTenant().client(t, Config{Domain: "Tenant.example.com"})
+	if c.Issuer() != testIssuer || c.Audience() != testAudience {
+		t.Errorf("%s, %s", c.Issuer(), c.Audience())
+	}
+	if err := c.HTTPClient().CheckRedirect(nil, nil); !errors.Is(err, http.ErrUseLastResponse) {
+		t.Errorf("the client follows redirects: %v", err)
+	}
+}
+
+func TestCallLeavesOtherStatusesToItsCaller(t *testing.T) {
+	s := newTenant()
+	s.serveVault(answering(http.StatusNotFound, "not here"))
+	c := s.client(t, Config{})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, testIssuer+"oauth/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := c.Call(req)
+	if err != nil || answer.Status != http.StatusNotFound || string(answer.Body) != "not here" {
+		t.Errorf("got %+v, %v", answer, err)
+	}
+}
