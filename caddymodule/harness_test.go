@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -28,12 +29,13 @@ import (
 // none of them is skipped, whatever the flags.
 
 const (
-	alice    = "auth0|alice"
-	bob      = "auth0|bob"
-	agentID  = "demo-agent"
-	audience = "https://agents.example.com/"
-	google   = "google-oauth2"
-	calendar = "https://www.googleapis.com/auth/calendar.readonly"
+	alice      = "auth0|alice"
+	bob        = "auth0|bob"
+	agentID    = "demo-agent"
+	audience   = "https://agents.example.com/"
+	vaultGrant = "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"
+	google     = "google-oauth2"
+	calendar   = "https://www.googleapis.com/auth/calendar.readonly"
 )
 
 func TestMain(m *testing.M) {
@@ -354,4 +356,49 @@ func secretOf(t *testing.T, cfg auth0test.Config, clientID string) string {
 	}
 	t.Fatalf("no client %s", clientID)
 	return ""
+}
+
+// fault arms a fault at the tenant that lasts, unless it says otherwise.
+func (p *proxy) fault(f auth0test.Fault) {
+	p.t.Helper()
+	if f.Times == nil {
+		f.Times = new(0)
+	}
+	if err := p.Tenant.AddFault(f); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exchangeFault is fault for the vault's exchange.
+func (p *proxy) exchangeFault(f auth0test.Fault) {
+	p.t.Helper()
+	f.Path, f.GrantType = "/oauth/token", vaultGrant
+	p.fault(f)
+}
+
+// logLine waits for the first log line with that text.
+func (p *proxy) logLine(text string) map[string]any {
+	p.t.Helper()
+	var line map[string]any
+	p.eventually("a log line with "+text, func() bool {
+		for entry := range strings.Lines(p.Log.String()) {
+			if strings.Contains(entry, text) && json.Unmarshal([]byte(entry), &line) == nil {
+				return true
+			}
+		}
+		return false
+	})
+	return line
+}
+
+// eventually waits until something is so.
+func (p *proxy) eventually(what string, so func() bool) {
+	p.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !so() {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("waited in vain for %s; log:\n%s", what, p.Log.String())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
