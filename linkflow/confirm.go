@@ -113,12 +113,10 @@ func connectURL(issuer string, begun *connectAnswer) (string, error) {
 
 // accountRefusal is what to say when the My Account API refuses or fails.
 func accountRefusal(err error, page message) *refusal {
-	var refused *accountError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*accountError](err); ok {
 		return &refusal{page, fmt.Sprintf("my_account_%d", refused.Status), err}
 	}
-	var e *vault.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*vault.Error](err); ok {
 		return &refusal{page, e.Reason, err}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

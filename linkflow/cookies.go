@@ -76,7 +76,7 @@ func (f *Flow) cookieName(name string) string {
 // cookie makes one of our cookies. A life of 0 ends with the browser's session;
 // a negative one removes the cookie.
 func (f *Flow) cookie(name, value string, life time.Duration) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure wherever the origin is https
 		Name: f.cookieName(name), Value: value, Path: "/", MaxAge: int(life / time.Second),
 		Secure: f.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}

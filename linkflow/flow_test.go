@@ -79,8 +79,11 @@ func TestUnknownPagesAre404AndOtherMethods405(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ method, path, allow string }{
-		{"PUT", "/auth/connect", "GET, HEAD, POST"}, {"HEAD", "/auth/callback", "GET"},
-		{"POST", "/auth/callback", "GET"}, {"GET", "/auth/confirm", "POST"}, {"POST", "/auth/style.css", "GET, HEAD"},
+		{"PUT", "/auth/connect", "GET, HEAD, POST"},
+		{"HEAD", "/auth/callback", "GET"},
+		{"POST", "/auth/callback", "GET"},
+		{"GET", "/auth/confirm", "POST"},
+		{"POST", "/auth/style.css", "GET, HEAD"},
 	} {
 		if w := get(f, c.method, c.path); w.Code != 405 || w.Header().Get("Allow") != c.allow {
 			t.Errorf("%s %s: %d, Allow %q", c.method, c.path, w.Code, w.Header().Get("Allow"))

@@ -101,8 +101,7 @@ func tokenError(err error) error {
 // is spent, or belongs to another sign-in, is no fault of anybody who has to
 // be told of one.
 func loginRefusal(err error) *refusal {
-	var refused *codeError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*codeError](err); ok {
 		if refused.code == "invalid_grant" {
 			return &refusal{pageNoFlow, refused.code, err}
 		}

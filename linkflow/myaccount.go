@@ -49,23 +49,24 @@ type accountError struct {
 
 // Error implements error.
 func (e *accountError) Error() string {
-	text := fmt.Sprintf("My Account API answered %d", e.Status)
+	var text strings.Builder
+	fmt.Fprintf(&text, "My Account API answered %d", e.Status)
 	// Of the type, a URL, the last part is the code: A0E-400-0003.
 	for _, part := range []string{e.Type[strings.LastIndexAny(e.Type, "/#")+1:], e.Title, e.Detail} {
 		if part != "" {
-			text += ": " + clean(part, maxTold)
+			text.WriteString(": " + clean(part, maxTold))
 		}
 	}
 	for i, v := range e.Errors {
 		if i < 5 {
-			text += "; " + clean(v.Detail, maxTold)
+			text.WriteString("; " + clean(v.Detail, maxTold))
 		}
 	}
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		text += " (is the My Account API activated, with a client grant for the link pages' application?)"
+		text.WriteString(" (is the My Account API activated, with a client grant for the link pages' application?)")
 	}
-	return text
+	return text.String()
 }
 
 // accountsPage is an answer of GET accounts.

@@ -17,7 +17,8 @@ import (
 
 // accountStub is a My Account API that answers what it is given, in turn.
 func accountStub(requests *[]*http.Request, bodies *[]string, answers ...string) *myAccount {
-	return &myAccount{base: "https://tenant.example.com/me/v1/connected-accounts/", token: "my-account-token", secrets: []string{"my-account-token"},
+	return &myAccount{
+		base: "https://tenant.example.com/me/v1/connected-accounts/", token: "my-account-token", secrets: []string{"my-account-token"},
 		call: func(r *http.Request) (*vault.Answer, error) {
 			var body bytes.Buffer
 			_, _ = body.ReadFrom(r.Body)
@@ -27,7 +28,8 @@ func accountStub(requests *[]*http.Request, bodies *[]string, answers ...string)
 			answer := &vault.Answer{Body: []byte(text)}
 			_, err := fmt.Sscan(status, &answer.Status)
 			return answer, err
-		}}
+		},
+	}
 }
 
 func TestGrantedScopesAreThoseOfAllPages(t *testing.T) {

@@ -18,38 +18,70 @@ type message struct {
 
 // The messages, in the order in which a person may meet them.
 var (
-	pageNotFound = message{http.StatusNotFound, "Page not found",
-		"There is nothing at this address."}
-	pageNotAllowed = message{http.StatusMethodNotAllowed, "This does not work here",
-		"This address cannot be used in this way."}
-	pageBadLink = message{http.StatusBadRequest, "This link does not work",
-		"It may be incomplete. Copy the whole link, or ask the agent for a new one."}
-	pageExpired = message{http.StatusGone, "This link has expired",
-		"Links work for ten minutes. Ask the agent for a new one."}
-	pageBadReturn = message{http.StatusBadRequest, "This link does not work",
-		"The address to return to is not one that this service may send you to. Nothing was changed."}
-	pageForeign = message{http.StatusForbidden, "Please open the link again",
-		"This request did not come from a page that we gave to this browser, so nothing was done. If cookies are blocked, allow them for this site."}
-	pageBadRequest = message{http.StatusBadRequest, "This request makes no sense",
-		"Nothing was changed. Open the link again."}
-	pageNoFlow = message{http.StatusBadRequest, "Please open the link again",
-		"This browser has not begun this step, has finished it already, or took too long. Nothing was changed."}
-	pageNotSignedIn = message{http.StatusForbidden, "You are not signed in",
-		"The sign-in ended before it was complete. Nothing was changed. You can open the link again."}
-	pageWrongPerson = message{http.StatusForbidden, "This link is for somebody else",
-		"You signed in with another account than the one this link was made for. Nothing was connected. If the link is yours, open it again and choose to sign in with another account."}
-	pageDeclined = message{http.StatusOK, "Nothing was connected",
-		"You declined. The agent will be told so when it asks. You can close this page."}
-	pageDone = message{http.StatusOK, "The account is connected",
-		"The agent can go on now. You can close this page."}
-	pageTooLittle = message{http.StatusOK, "Some permissions are missing",
-		"The account is connected, but with less than the agent needs. It can ask you again with a new link."}
-	pageNotConnected = message{http.StatusBadGateway, "The account was not connected",
-		"The connection could not be completed. You can open the link again."}
-	pageAuth0Fails = message{http.StatusBadGateway, "The sign-in service does not work",
-		"It refused or failed to do what was needed. Nothing was changed. Try again, and if it goes on, tell the operator of this service."}
-	pageBroken = message{http.StatusInternalServerError, "Something is wrong on our side",
-		"Nothing was changed. Please tell the operator of this service."}
+	pageNotFound = message{
+		http.StatusNotFound, "Page not found",
+		"There is nothing at this address.",
+	}
+	pageNotAllowed = message{
+		http.StatusMethodNotAllowed, "This does not work here",
+		"This address cannot be used in this way.",
+	}
+	pageBadLink = message{
+		http.StatusBadRequest, "This link does not work",
+		"It may be incomplete. Copy the whole link, or ask the agent for a new one.",
+	}
+	pageExpired = message{
+		http.StatusGone, "This link has expired",
+		"Links work for ten minutes. Ask the agent for a new one.",
+	}
+	pageBadReturn = message{
+		http.StatusBadRequest, "This link does not work",
+		"The address to return to is not one that this service may send you to. Nothing was changed.",
+	}
+	pageForeign = message{
+		http.StatusForbidden, "Please open the link again",
+		"This request did not come from a page that we gave to this browser, so nothing was done. If cookies are blocked, allow them for this site.",
+	}
+	pageBadRequest = message{
+		http.StatusBadRequest, "This request makes no sense",
+		"Nothing was changed. Open the link again.",
+	}
+	pageNoFlow = message{
+		http.StatusBadRequest, "Please open the link again",
+		"This browser has not begun this step, has finished it already, or took too long. Nothing was changed.",
+	}
+	pageNotSignedIn = message{
+		http.StatusForbidden, "You are not signed in",
+		"The sign-in ended before it was complete. Nothing was changed. You can open the link again.",
+	}
+	pageWrongPerson = message{
+		http.StatusForbidden, "This link is for somebody else",
+		"You signed in with another account than the one this link was made for. Nothing was connected. If the link is yours, open it again and choose to sign in with another account.",
+	}
+	pageDeclined = message{
+		http.StatusOK, "Nothing was connected",
+		"You declined. The agent will be told so when it asks. You can close this page.",
+	}
+	pageDone = message{
+		http.StatusOK, "The account is connected",
+		"The agent can go on now. You can close this page.",
+	}
+	pageTooLittle = message{
+		http.StatusOK, "Some permissions are missing",
+		"The account is connected, but with less than the agent needs. It can ask you again with a new link.",
+	}
+	pageNotConnected = message{
+		http.StatusBadGateway, "The account was not connected",
+		"The connection could not be completed. You can open the link again.",
+	}
+	pageAuth0Fails = message{
+		http.StatusBadGateway, "The sign-in service does not work",
+		"It refused or failed to do what was needed. Nothing was changed. Try again, and if it goes on, tell the operator of this service.",
+	}
+	pageBroken = message{
+		http.StatusInternalServerError, "Something is wrong on our side",
+		"Nothing was changed. Please tell the operator of this service.",
+	}
 )
 
 // providers are connections as people call them: the names that Auth0 gives

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/url"
+	"slices"
 )
 
 // authenticate finds out which client a request comes from, and whether it
@@ -53,10 +54,8 @@ func (c *Client) public() bool { return c.TokenEndpointAuthMethod == "none" }
 
 // mayUse refuses a grant the client does not have.
 func (c *Client) mayUse(grant string) *oauthError {
-	for _, g := range c.GrantTypes {
-		if g == grant {
-			return nil
-		}
+	if slices.Contains(c.GrantTypes, grant) {
+		return nil
 	}
 	return grantNotAllowed(grant)
 }

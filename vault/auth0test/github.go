@@ -43,8 +43,8 @@ func (p *provider) githubAPI(serve func(http.ResponseWriter, *providerGrant), sc
 			githubError(w, http.StatusUnauthorized, "Bad credentials")
 			return
 		}
-		w.Header().Set("X-OAuth-Scopes", strings.Join(grant.scopes, ", "))
-		w.Header().Set("X-Accepted-OAuth-Scopes", strings.Join(scopes, ", "))
+		w.Header().Set("X-Oauth-Scopes", strings.Join(grant.scopes, ", "))
+		w.Header().Set("X-Accepted-Oauth-Scopes", strings.Join(scopes, ", "))
 		if len(scopes) > 0 && len(intersect(scopes, grant.scopes)) == 0 {
 			githubError(w, http.StatusForbidden, "Resource not accessible by integration")
 			return

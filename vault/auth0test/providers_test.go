@@ -32,9 +32,16 @@ func TestGoogleChecksTokenAndScope(t *testing.T) {
 		path   string
 		status int
 	}{
-		{readonly, events, 200}, {full, events, 200}, {full + ".events", events, 200}, {full + ".events.readonly", events, 200},
-		{"openid", events, 403}, {readonly, list, 200}, {full + ".events", list, 403},
-		{"email", info, 200}, {readonly, info, 403}, {full, "/calendar/v3/nothing", 404},
+		{readonly, events, 200},
+		{full, events, 200},
+		{full + ".events", events, 200},
+		{full + ".events.readonly", events, 200},
+		{"openid", events, 403},
+		{readonly, list, 200},
+		{full + ".events", list, 403},
+		{"email", info, 200},
+		{readonly, info, 403},
+		{full, "/calendar/v3/nothing", 404},
 	} {
 		if a := get(t, s.GoogleURL+tt.path, providerToken(t, s, "google-oauth2", tt.scope)); a.Status != tt.status {
 			t.Errorf("%s with %s: %d %s", tt.path, tt.scope, a.Status, a.Body)

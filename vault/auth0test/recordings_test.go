@@ -78,7 +78,8 @@ func recordedTenant(t *testing.T, publicClient bool) *auth0test.Server {
 			{ClientID: "test-other-clientid", ClientSecret: "test-client_secret"},
 		},
 		ClientGrants: []auth0test.ClientGrant{
-			{ClientID: "test-client_id", Audience: "test-audience"}, {ClientID: "test-client_id", Audience: "my-api"},
+			{ClientID: "test-client_id", Audience: "test-audience"},
+			{ClientID: "test-client_id", Audience: "my-api"},
 			{ClientID: "test-other-clientid", Audience: "test-audience"},
 		},
 		Users:    auth0test.Seeds().Users,

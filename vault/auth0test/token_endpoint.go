@@ -211,7 +211,7 @@ func (t *Tenant) issue(client *Client, g tokenGrant) (*tokenResponse, error) {
 }
 
 func (rs *ResourceServer) scopeValues() []string {
-	out := []string{}
+	out := make([]string, 0, len(rs.Scopes))
 	for _, s := range rs.Scopes {
 		out = append(out, s.Value)
 	}

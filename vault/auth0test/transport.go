@@ -14,7 +14,8 @@ type handlerTransport struct{ handler http.Handler }
 // RoundTrip implements http.RoundTripper.
 func (t handlerTransport) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	defer func() {
-		if v := recover(); v == http.ErrAbortHandler {
+		v := recover()
+		if abort, ok := v.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
 			resp, err = nil, errors.New("connection reset")
 		} else if v != nil {
 			panic(v)

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -83,9 +84,7 @@ func (b *Browser) Submit(ctx context.Context, page *Page, values url.Values) (*P
 	}
 	fields := url.Values{}
 	for _, set := range []url.Values{form.Values, values} {
-		for name, v := range set {
-			fields[name] = v
-		}
+		maps.Copy(fields, set)
 	}
 	if form.Method == http.MethodGet {
 		target := *form.Action
