@@ -101,9 +101,9 @@ func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
 	s.strip(out.Header)
 	out.Header[attach.header()] = []string{attach.value(token)}
 
-	if len(r.Trailer) > 0 {
-		// The server fills this map when the body has been read to its end, and
-		// reverse_proxy copies it right then.
+	if r.Trailer != nil {
+		// The server fills this map when the body has been read to its end, with
+		// more than was announced, and reverse_proxy copies it right then.
 		s.strip(r.Trailer)
 		out.Body = &trailerStripper{ReadCloser: r.Body, trailer: r.Trailer, stripper: s}
 	}
@@ -117,16 +117,17 @@ type stripper struct {
 }
 
 // fold maps the names that some servers take for the same header to one: CGI
-// and its heirs make one variable of X-Api-Key, X_Api_Key and x.api.key.
+// and its heirs make one variable of X-Api-Key, X_Api_Key and x.api.key, the
+// most thorough of them whatever stands between the letters and digits.
 func fold(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '_' || r == '.':
-			return '-'
+		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
+			return r
 		case 'A' <= r && r <= 'Z':
 			return r + ('a' - 'A')
 		}
-		return r
+		return '-'
 	}, name)
 }
 
@@ -167,22 +168,29 @@ func (s stripper) stripTokens(values []string) []string {
 	return kept
 }
 
-// stripCookies removes the link pages' own cookies, which hold sealed tokens.
+// stripCookies removes the link pages' own cookies, which hold sealed tokens,
+// and leaves the others as they are written.
 func stripCookies(values []string) []string {
 	var kept []string
 	for _, value := range values {
-		var pairs []string
-		for pair := range strings.SplitSeq(value, ";") {
-			name, _, _ := strings.Cut(pair, "=")
-			if pair = textproto.TrimString(pair); pair != "" && !linkflow.IsCookie(textproto.TrimString(name)) {
-				pairs = append(pairs, pair)
-			}
-		}
-		if len(pairs) > 0 {
-			kept = append(kept, strings.Join(pairs, "; "))
+		pairs := strings.Split(value, ";")
+		foreign := slices.DeleteFunc(slices.Clone(pairs), isOwnCookie)
+		switch {
+		case len(foreign) == len(pairs):
+			kept = append(kept, value)
+		case len(foreign) > 0:
+			kept = append(kept, textproto.TrimString(strings.Join(foreign, ";")))
 		}
 	}
 	return kept
+}
+
+// isOwnCookie tells whether a name, "=" and more make one of the link pages'
+// cookies. A browser keeps a nameless cookie too, and what it sends for
+// "=name=value" is name=value.
+func isOwnCookie(pair string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(pair, "= \t"), "=")
+	return linkflow.IsCookie(textproto.TrimString(name))
 }
 
 // setList replaces the values, on a fresh slice: the old one is the original

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -20,7 +21,7 @@ func bearerToken(r *http.Request) (string, error) {
 	if len(values) > 1 {
 		return "", malformed("several Authorization headers")
 	}
-	scheme, token, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
+	scheme, token, _ := strings.Cut(textproto.TrimString(values[0]), " ")
 	if scheme == "" {
 		return "", malformed("an empty Authorization header")
 	}

@@ -272,8 +272,8 @@ func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	}
 	h, refused := c.handler, refusalOf(err)
 	logRefusal(h.logger, r, refused, c.caller, h.Connection)
-	if c.outer != nil {
-		c.outer.writer.ours = true
+	for outer := c.outer; outer != nil; outer = outer.outer {
+		outer.writer.ours = true
 	}
 	if c.caller != nil {
 		replacer(r).Set("http.auth.candidate.id", c.caller.Subject)

@@ -5,11 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/tokenvault/caddy-token-vault/linkflow"
 )
 
 // responseWriter passes the upstream's answer on, less what only we may say:
@@ -88,8 +85,7 @@ func (w *responseWriter) scrub() {
 func foreignCookies(values []string) []string {
 	var kept []string
 	for _, value := range values {
-		name, _, _ := strings.Cut(value, "=")
-		if !linkflow.IsCookie(strings.TrimSpace(name)) {
+		if !isOwnCookie(value) {
 			kept = append(kept, value)
 		}
 	}
