@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 
 	_ "github.com/tokenvault/caddy-token-vault/caddymodule"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test/browser"
 )
 
 // Tests of this package run a real Caddy in this process, with the local tenant
@@ -402,3 +404,47 @@ func (p *proxy) eventually(what string, so func() bool) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// walk is what a person does with a link: open it, sign in, connect, consent. It
+// returns the page that the browser ends on.
+func (p *proxy) walk(link, user string) *browser.Page {
+	p.t.Helper()
+	return p.steps(link, user, "connect", "allow")
+}
+
+// steps is walk with other words for the confirmation and the consent; without
+// the latter it ends before.
+func (p *proxy) steps(link, user, confirm, consent string) *browser.Page {
+	p.t.Helper()
+	person := browser.New()
+	page, err := person.Open(p.t.Context(), link)
+	steps := []url.Values{nil, {"username": {user + "@example.com"}, "password": {user + "-password"}}, {"action": {confirm}}}
+	if consent != "" {
+		steps = append(steps, url.Values{"action": {consent}})
+	}
+	for _, values := range steps {
+		if err != nil {
+			break
+		}
+		if page, err = person.Submit(p.t.Context(), page, values); err == nil && page.Status >= 400 {
+			break
+		}
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return page
+}
+
+// text returns a member of a problem.
+func (r *reply) text(t *testing.T, member string) string {
+	t.Helper()
+	text, ok := r.problem(t)[member].(string)
+	if !ok {
+		t.Fatalf("no %s in %s", member, r.Body)
+	}
+	return text
+}
+
+// code is what the answer says is wrong, if it is one of ours.
+func (r *reply) code() string { return r.Header.Get("Token-Vault-Error") }
