@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -52,7 +53,11 @@ func run(ctx context.Context, auto bool) error {
 		return err
 	}
 	defer tenant.Close()
-	stopCaddy, err := startCaddy()
+	logLevel := "INFO"
+	if auto {
+		logLevel = "ERROR" // what happens is told step by step instead
+	}
+	stopCaddy, err := startCaddy(logLevel)
 	if err != nil {
 		return err
 	}
@@ -73,7 +78,7 @@ func run(ctx context.Context, auto bool) error {
 // startCaddy runs Caddy with the top-level Caddyfile, in this process and
 // without touching the user's own Caddy: no admin endpoint, and what it stores
 // goes to a directory that the returned function removes.
-func startCaddy() (stop func(), err error) {
+func startCaddy(logLevel string) (stop func(), err error) {
 	caddyfile, err := os.ReadFile("Caddyfile")
 	if err != nil {
 		return nil, fmt.Errorf("run this from the root of the checkout: %w", err)
@@ -96,6 +101,9 @@ func startCaddy() (stop func(), err error) {
 
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(caddyfile, map[string]any{"filename": "Caddyfile"})
 	if err == nil {
+		config, err = withLogLevel(config, logLevel)
+	}
+	if err == nil {
 		err = caddy.Load(config, true)
 	}
 	if err != nil {
@@ -106,6 +114,16 @@ func startCaddy() (stop func(), err error) {
 		_ = caddy.Stop()
 		_ = os.RemoveAll(dir)
 	}, nil
+}
+
+// withLogLevel sets the level of Caddy's default log.
+func withLogLevel(config []byte, level string) ([]byte, error) {
+	var apps map[string]any
+	if err := json.Unmarshal(config, &apps); err != nil {
+		return nil, err
+	}
+	apps["logging"] = caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: level}}}}
+	return json.Marshal(apps)
 }
 
 // seedSecret returns the secret of one of the local tenant's clients.
@@ -134,8 +152,10 @@ Google's stand-in on %s, GitHub's on %s.
    sign in as %s with the password %s,
    confirm, and grant access at the stand-in.
 
-3. Repeat the curl command: now it shows the events. Or let the example agent
-   do all of it; it waits for you and goes on by itself:
+3. Repeat the curl command: now it shows the events.
+
+For GitHub, let the example agent do its part. It shows you the link, waits until
+you are done, and goes on by itself:
 
    go run ./examples/agent -token $TOKEN %s
 

@@ -99,7 +99,7 @@ func (s *story) connect(ctx context.Context, link string) error {
 		}
 		next, err := s.person.Submit(ctx, page, act.values)
 		if err != nil {
-			return fmt.Errorf("%s: %w\n%s", act.what, err, page.Body)
+			return fmt.Errorf("%s: %w", act.what, err)
 		}
 		page = next
 		s.step(act.what, page.Status, "")
