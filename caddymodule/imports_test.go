@@ -1,0 +1,66 @@
+package caddymodule_test
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestImportsGoOneWay holds examples → caddymodule → linkflow → vault, and that
+// nobody who uses the module gets the local tenant built in.
+func TestImportsGoOneWay(t *testing.T) {
+	const module = "github.com/tokenvault/caddy-token-vault/"
+	host := []string{"github.com/caddyserver/", "go.uber.org/zap", "github.com/prometheus/"}
+	for dir, banned := range map[string][]string{
+		"../vault":                   append(host, module),
+		"../linkflow":                append(host, module+"caddymodule", module+"examples", module+"vault/auth0test"),
+		"../vault/auth0test":         append(host, module),
+		"../caddymodule":             {module + "examples", module + "vault/auth0test"},
+		"../vault/auth0test/browser": append(host, module),
+	} {
+		for file, imports := range importsOf(t, dir) {
+			for _, imported := range imports {
+				for _, prefix := range banned {
+					if strings.HasPrefix(imported, prefix) {
+						t.Errorf("%s imports %s", file, imported)
+					}
+				}
+			}
+		}
+	}
+}
+
+// importsOf returns what the package's own files import, by file.
+func importsOf(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: no Go files (%v)", dir, err)
+	}
+	imports := make(map[string][]string)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			imports[name] = append(imports[name], path)
+		}
+	}
+	return imports
+}
