@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestNewChecksItsConfig(t *testing.T) {
@@ -105,5 +106,31 @@ func TestCallLeavesOtherStatusesToItsCaller(t *testing.T) {
 	answer, err := c.Call(req)
 	if err != nil || answer.Status != http.StatusNotFound || string(answer.Body) != "not here" {
 		t.Errorf("got %+v, %v", answer, err)
+	}
+}
+
+// The other tests count in these; here they are held to what is promised.
+func TestPromisedLimits(t *testing.T) {
+	for name, tt := range map[string]struct{ got, want any }{
+		"a key set is fresh":              {keysFresh, 10 * time.Minute},
+		"a key set serves in an outage":   {keysUsable, time.Hour},
+		"fetches of keys are apart":       {keysCoolDown, 10 * time.Second},
+		"an outage costs a caller":        {keysPatience, time.Second},
+		"a link answer rests on":          {linkMaxAge, 2 * time.Second},
+		"a token is not used shortly":     {expiryMargin, 5 * time.Second},
+		"an entry is dropped once in":     {rejectInterval, time.Minute},
+		"a clock may be ahead":            {clockSkew, 5 * time.Second},
+		"bytes of an access token":        {MaxTokenSize, 8192},
+		"bits of an RSA key":              {minRSABits, 2048},
+		"one call to Auth0":               {DefaultTimeout, 10 * time.Second},
+		"a revoked link lives on":         {DefaultMaxAge, time.Hour},
+		"answers that are kept":           {DefaultMaxEntries, 100_000},
+		"the longest Retry-After":         {maxRetryAfter, time.Minute},
+		"an agent's budget for a user":    {DefaultUserBudget, 120},
+		"the tenant's budget in a second": {DefaultTenantBudget, 100},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %v, promised is %v", name, tt.got, tt.want)
+		}
 	}
 }

@@ -143,6 +143,11 @@ func TestVerifyTellsWhoCalls(t *testing.T) {
 			AccessToken{Subject: "demo-agent@clients", ClientID: "demo-agent", machine: true},
 		},
 		{
+			"a client that speaks for itself, known by its subject alone",
+			auth0test.TokenRequest{ClientID: "demo-agent", Claims: object{"gty": nil}},
+			AccessToken{Subject: "demo-agent@clients", ClientID: "demo-agent", machine: true},
+		},
+		{
 			"a client that speaks for itself, known by the grant alone",
 			auth0test.TokenRequest{User: "auth0|alice", ClientID: "a", Claims: object{"gty": "client-credentials"}},
 			AccessToken{Subject: "auth0|alice", ClientID: "a", machine: true},
