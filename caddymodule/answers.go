@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ type refusal struct {
 	missing    []string      // scopes that the account lacks
 	retryAfter time.Duration // 0: not said
 	allow      []string      // methods, with codeMethodNotAllowed
+	detail     string        // instead of the usual one
 	cause      error         // for the log
 }
 
@@ -69,12 +71,10 @@ func (r *refusal) needsLink() bool {
 
 // refusalOf turns any error of ours into a refusal.
 func refusalOf(err error) *refusal {
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
-	var e *vault.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*vault.Error](err); ok {
 		return &refusal{code: string(e.Code), reason: e.Reason, missing: e.Missing, retryAfter: e.RetryAfter, cause: e}
 	}
 	return &refusal{code: string(vault.CodeUnavailable), reason: "internal", cause: err}
@@ -96,7 +96,7 @@ var answers = map[string]answer{
 		"Send an Auth0 access token for this API as a bearer token in the Authorization header.", bareChallenge,
 	},
 	string(vault.CodeInvalidRequest): {
-		400, "Malformed credentials",
+		400, "Malformed request",
 		"Send exactly one access token, as a bearer token in one Authorization header and nowhere else.", "invalid_request",
 	},
 	string(vault.CodeInvalidToken): {
@@ -239,7 +239,7 @@ func newLinkProblem(r *refusal, connection string, scopes []string, link *linkfl
 
 func newProblem(r *refusal) problem {
 	a := answers[r.code]
-	return problem{Type: problemTypes + r.code, Title: a.title, Status: a.status, Detail: a.detail, Error: r.code}
+	return problem{Type: problemTypes + r.code, Title: a.title, Status: a.status, Detail: cmp.Or(r.detail, a.detail), Error: r.code}
 }
 
 // setRefusalHeaders sets what a refusal says outside of its body. linkURL is

@@ -21,7 +21,7 @@ import (
 const (
 	gmail     = "https://www.googleapis.com/auth/gmail.readonly"
 	bare      = `Bearer realm="` + audience + `"`
-	malformed = bare + `, error="invalid_request", error_description="Malformed credentials"`
+	malformed = bare + `, error="invalid_request", error_description="Malformed request"`
 	invalid   = bare + `, error="invalid_token", error_description="Access token not accepted"`
 	multi     = `, acr_values="http://schemas.openid.net/pape/policies/2007/06/multi-factor"`
 	stepUp    = `, error_description="Stronger authentication required"`

@@ -244,7 +244,8 @@ func replacer(r *http.Request) *caddy.Replacer {
 }
 
 // setUser sets the placeholders of the authenticated user. The id is set and not
-// mapped, since it has to win over another authenticator's.
+// mapped, since it has to win over another authenticator's. What is not known is
+// empty: header_up would send the name of an unknown placeholder.
 func setUser(r *http.Request, caller *vault.AccessToken) {
 	repl := replacer(r)
 	repl.Set("http.auth.user.id", caller.Subject)
@@ -255,11 +256,11 @@ func setUser(r *http.Request, caller *vault.AccessToken) {
 		}
 		switch field {
 		case "client_id":
-			return caller.ClientID, caller.ClientID != ""
+			return caller.ClientID, true
 		case "scope":
-			return strings.Join(caller.Scopes, " "), len(caller.Scopes) > 0
+			return strings.Join(caller.Scopes, " "), true
 		case "org_id":
-			return caller.OrgID, caller.OrgID != ""
+			return caller.OrgID, true
 		}
 		return nil, false
 	})

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -339,14 +341,21 @@ func (l *logBuffer) String() string {
 	return l.text.String()
 }
 
+// freePort finds a port below those that systems give away by themselves, so
+// that nobody else gets it before Caddy does.
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 10_000 + rand.IntN(20_000)
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		_ = listener.Close()
+		return port
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func secretOf(t *testing.T, cfg auth0test.Config, clientID string) string {
@@ -448,3 +457,18 @@ func (r *reply) text(t *testing.T, member string) string {
 
 // code is what the answer says is wrong, if it is one of ours.
 func (r *reply) code() string { return r.Header.Get("Token-Vault-Error") }
+
+// filesIn lists the files below dir whose path begins with prefix.
+func filesIn(t *testing.T, dir, prefix string) (files []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasPrefix(name, prefix) {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -60,6 +61,9 @@ func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.fromCallback(r) {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	}
 	switch h.tenant.flow.Route(r.URL.Path) {
 	case linkflow.RouteNone:
 		return next.ServeHTTP(w, r)
@@ -72,6 +76,13 @@ func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	}
 	h.tenant.flow.ServeHTTP(w, r)
 	return nil
+}
+
+// fromCallback tells whether a browser sends the URL of a callback, with its
+// codes, as the page that the request comes from.
+func (h *LinkHandler) fromCallback(r *http.Request) bool {
+	page, err := url.Parse(r.Referer())
+	return err == nil && h.tenant.flow.Route(page.Path) == linkflow.RouteCallback
 }
 
 // statusMethods are what the status endpoint answers.
@@ -121,7 +132,11 @@ func parseWait(s string) (time.Duration, error) {
 	}
 	seconds, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {
-		return 0, malformed("a wait parameter that is no number of seconds")
+		return 0, &refusal{
+			code:   string(vault.CodeInvalidRequest),
+			detail: "Send wait as a whole number of seconds, or not at all.",
+			cause:  errors.New("the request has a wait parameter that is no number of seconds"),
+		}
 	}
 	return min(time.Duration(seconds)*time.Second, linkflow.MaxWait), nil
 }

@@ -1,0 +1,405 @@
+package caddymodule_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test/browser"
+)
+
+// From the first 401 over the person's browser to the first 200, and the status
+// that the agent asks for meanwhile.
+
+// refused makes a call that needs a link.
+func (p *proxy) refused(path, token string) *reply {
+	p.t.Helper()
+	got := p.get(path, token)
+	if got.Status != 401 || got.problem(p.t)["link_url"] == nil {
+		p.t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	return got
+}
+
+// status asks what became of a refused call's link.
+func (p *proxy) status(refused *reply, token, more string) *reply {
+	p.t.Helper()
+	return p.get(strings.TrimPrefix(refused.text(p.t, "status_url"), p.URL)+more, token)
+}
+
+func (p *proxy) wantStatus(got *reply, want string) {
+	p.t.Helper()
+	var body map[string]string
+	if err := json.Unmarshal([]byte(got.Body), &body); err != nil || got.Status != 200 {
+		p.t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	if body["status"] != want || body["connection"] != google || len(body) != 2 {
+		p.t.Errorf("body %s, want %s", got.Body, want)
+	}
+	if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Content-Type") != "application/json" {
+		p.t.Errorf("header %v", got.Header)
+	}
+}
+
+func TestAfterLinkingTheNextCallGoesThrough(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/calendar", token)
+	p.wantStatus(p.status(refused, token, ""), "pending")
+
+	if page := p.walk(refused.text(t, "link_url"), "alice"); page.Status != 200 {
+		t.Fatalf("status %d, page %s", page.Status, page.Body)
+	}
+	if got := p.get("/calendar", token); got.Status != 200 {
+		t.Errorf("status %d, body %s", got.Status, got.Body)
+	}
+	p.wantStatus(p.status(refused, token, ""), "completed")
+}
+
+func TestLinkingHelpsTheUsersOtherAgentsAtOnce(t *testing.T) {
+	p := startProxy(t, strings.Replace(calendarSite, "{\n", "{\n allow_clients *\n", 1))
+	other := p.token(alice, func(r *auth0test.TokenRequest) { r.ClientID = "other-agent" })
+	refused := p.refused("/", p.token(alice))
+	_ = p.refused("/", other)
+	_ = p.walk(refused.text(t, "link_url"), "alice")
+	if got := p.get("/", other); got.Status != 200 {
+		t.Errorf("status %d, body %s", got.Status, got.Body)
+	}
+}
+
+func TestLinkedElsewhereGoesThroughWithinTwoSeconds(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	_ = p.refused("/", token)
+	p.connect(alice, google, calendar)
+	start := time.Now()
+	p.eventually("a call that goes through", func() bool { return p.get("/", token).Status == 200 })
+	if took := time.Since(start); took > 2500*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+// A kept token with too little is asked for again before anybody is sent away.
+func TestMoreGrantedElsewhereGoesThroughWithinTwoSeconds(t *testing.T) {
+	p := newProxy(t)
+	p.load(calendarSite)
+	p.connect(alice, google, gmail)
+	token := p.token(alice)
+	if got := p.get("/", token); got.code() != "scope_required" {
+		t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	p.connect(alice, google, gmail, calendar)
+	start := time.Now()
+	p.eventually("a call that goes through", func() bool { return p.get("/", token).Status == 200 })
+	if took := time.Since(start); took > 2500*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestRelinkingAsksForTheUnionAndHelpsAtOnce(t *testing.T) {
+	p := startProxy(t, `token_vault_link
+	handle /gmail {
+		token_vault google-oauth2 {
+			scopes `+gmail+`
+		}
+		reverse_proxy {upstream}
+	}
+	handle {
+		token_vault google-oauth2 {
+			scopes `+calendar+`
+		}
+		reverse_proxy {upstream}
+	}`)
+	p.connect(alice, google, gmail)
+	token := p.token(alice)
+	if got := p.get("/gmail", token); got.Status != 200 {
+		t.Fatalf("status %d", got.Status)
+	}
+	refused := p.refused("/calendar", token)
+	if refused.code() != "scope_required" {
+		t.Fatalf("%s", refused.Body)
+	}
+	_ = p.walk(refused.text(t, "link_url"), "alice")
+	for _, path := range []string{"/calendar", "/gmail"} {
+		if got := p.get(path, token); got.Status != 200 {
+			t.Errorf("%s: status %d, body %s", path, got.Status, got.Body)
+		}
+	}
+}
+
+func TestRelinkingARevokedGrant(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	p.connect(alice, google, calendar)
+	if err := p.Tenant.Revoke(alice, google); err != nil {
+		t.Fatal(err)
+	}
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	if refused.code() != "relink_required" {
+		t.Fatalf("%s", refused.Body)
+	}
+	_ = p.walk(refused.text(t, "link_url"), "alice")
+	if got := p.get("/", token); got.Status != 200 {
+		t.Errorf("status %d, body %s", got.Status, got.Body)
+	}
+}
+
+func TestAnUpstreams401DropsTheTokenOnceAMinute(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	p.connect(alice, google, calendar)
+	p.connect(bob, google, calendar)
+	p.Upstream.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) })
+	for range 5 {
+		if got := p.get("/", p.token(alice)); got.Status != 401 || got.code() != "" {
+			t.Fatalf("status %d, header %v", got.Status, got.Header)
+		}
+	}
+	if n := p.exchanges(); n != 2 {
+		t.Errorf("%d exchanges, want the first and one after the 401", n)
+	}
+	_ = p.get("/", p.token(bob))
+	if n := p.exchanges(); n != 3 {
+		t.Errorf("%d exchanges: bob's token is another entry", n)
+	}
+}
+
+func TestStatusesThroughCaddy(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	declined := p.refused("/", token)
+	if page := p.steps(declined.text(t, "link_url"), "alice", "decline", ""); page.Status != 200 {
+		t.Fatalf("status %d", page.Status)
+	}
+	p.wantStatus(p.status(declined, token, ""), "declined")
+	refused := p.refused("/", token)
+	p.wantStatus(p.status(refused, token, "&wait=0"), "pending")
+	p.connect(alice, google, calendar)
+	p.eventually("completed", func() bool { return strings.Contains(p.status(refused, token, "&wait=1").Body, "completed") })
+	p.wantStatus(p.status(refused, token, ""), "completed")
+	if got := p.get(strings.TrimPrefix(refused.text(t, "status_url"), p.URL), token, func(r *http.Request) { r.Method = http.MethodHead }); got.Status != 200 || got.Body != "" {
+		t.Errorf("HEAD: status %d, body %s", got.Status, got.Body)
+	}
+}
+
+func TestAWaitingAgentLearnsSoon(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	got := make(chan *reply, 1)
+	go func() { got <- p.status(refused, token, "&wait=55") }()
+	_ = p.walk(refused.text(t, "link_url"), "alice")
+	linked := time.Now()
+	select {
+	case reply := <-got:
+		p.wantStatus(reply, "completed")
+		if took := time.Since(linked); took > 2*time.Second {
+			t.Errorf("told after %v", took)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the agent still waits")
+	}
+}
+
+func TestAWaitEndsWhenItSays(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	start := time.Now()
+	p.wantStatus(p.status(refused, token, "&wait=1"), "pending")
+	if took := time.Since(start); took < 900*time.Millisecond || took > 4*time.Second {
+		t.Errorf("waited %v", took)
+	}
+}
+
+func TestATicketThatIsNotYoursIsNoTicket(t *testing.T) {
+	p := startProxy(t, strings.Replace(calendarSite, "{\n", "{\n allow_clients *\n", 1))
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	path := strings.TrimPrefix(refused.text(t, "status_url"), p.URL)
+	tampered := []byte(path)
+	tampered[len(tampered)-5] ^= 1
+	answers := map[string]string{}
+	for name, c := range map[string]struct{ path, token string }{
+		"another user":         {path, p.token(bob)},
+		"another agent":        {path, p.token(alice, func(r *auth0test.TokenRequest) { r.ClientID = "other-agent" })},
+		"another organization": {path, p.token(alice, claim("org_id", "org_example"))},
+		"a machine":            {path, p.token("")},
+		"tampered":             {string(tampered), token},
+		"unknown":              {"/auth/status?ticket=abc", token},
+		"none":                 {"/auth/status", token},
+		"waiting":              {path + "&wait=30", p.token(bob)},
+	} {
+		got := p.get(c.path, c.token)
+		if got.Status != 404 || got.code() != "ticket_not_found" || got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: status %d, header %v", name, got.Status, got.Header)
+		}
+		got.Header.Del("Date")
+		answers[got.Body+fmt.Sprint(got.Header)] = name
+	}
+	if len(answers) != 1 {
+		t.Errorf("%d different answers: %v", len(answers), answers)
+	}
+}
+
+func TestTheStatusWantsCredentialsAndANumber(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	for _, c := range []struct {
+		more, token string
+		status      int
+		code        string
+	}{
+		{"", "", 401, "no_credentials"},
+		{"", p.token(alice, expired), 401, "invalid_token"},
+		{"&access_token=x", token, 400, "invalid_request"},
+		{"&wait=soon", token, 400, "invalid_request"},
+		{"&wait=-1", token, 400, "invalid_request"},
+		{"&wait=1.5", token, 400, "invalid_request"},
+		{"&wait=99999999999999999999", token, 400, "invalid_request"},
+	} {
+		got := p.status(refused, c.token, c.more)
+		if got.Status != c.status || got.code() != c.code || got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%q: status %d, header %v", c.more, got.Status, got.Header)
+		}
+		checkMembers(t, got.problem(t), c.status, c.code)
+		checkNoSecrets(t, got, token)
+	}
+	if got := p.get("/auth/status", token, func(r *http.Request) { r.Method = http.MethodPost }); got.Status != 405 || got.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: status %d, header %v", got.Status, got.Header)
+	}
+}
+
+// A parameter that is wrong is not a credential that is wrong.
+func TestARefusedWaitSpeaksOfTheWait(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	got := p.status(p.refused("/", token), token, "&wait=soon")
+	if detail := got.text(t, "detail"); !strings.Contains(detail, "wait") {
+		t.Errorf("detail %q", detail)
+	}
+}
+
+func TestTheCallbackLeavesOneLineAndNoURL(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	refused := p.refused("/", p.token(alice))
+	callbacks := p.codes(refused.text(t, "link_url"))
+	if len(callbacks) < 2 {
+		t.Fatalf("%d callbacks", len(callbacks))
+	}
+	p.logLine(`"link linked"`)
+	text := p.Log.String()
+	for _, code := range callbacks {
+		if strings.Contains(text, code) {
+			t.Errorf("the log holds the code %s: %s", code, lineWith(text, code))
+		}
+	}
+	if strings.Contains(text, "/auth/callback") {
+		t.Error("the log holds a callback's URL")
+	}
+	for _, event := range []string{`"link started"`, `"link signed_in"`, `"link confirmed"`, `"link linked"`} {
+		if n := strings.Count(text, event); n != 1 {
+			t.Errorf("%d lines %s", n, event)
+		}
+	}
+}
+
+// codes walks and returns the code and connect_code values that came through the
+// browser. Each page's requests name it as their Referer, as browsers do within
+// an origin.
+func (p *proxy) codes(link string) []string {
+	p.t.Helper()
+	var codes []string
+	visit := func(page *browser.Page, err error) *browser.Page {
+		p.t.Helper()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, name := range []string{"code", "connect_code"} {
+			if v := page.URL.Query().Get(name); v != "" && strings.HasSuffix(page.URL.Path, "/auth/callback") {
+				codes = append(codes, v)
+			}
+		}
+		_ = p.get("/auth/style.css", "", func(r *http.Request) { r.Header.Set("Referer", page.URL.String()) })
+		_ = p.get("/favicon.ico", "", func(r *http.Request) { r.Header.Set("Referer", page.URL.String()) })
+		return page
+	}
+	person := browser.New()
+	page := visit(person.Open(p.t.Context(), link))
+	for _, values := range []url.Values{nil, {"username": {"alice@example.com"}, "password": {"alice-password"}}, {"action": {"connect"}}, {"action": {"allow"}}} {
+		page = visit(person.Submit(p.t.Context(), page, values))
+	}
+	return codes
+}
+
+func TestCallbacksThatFailLeaveNoURLEither(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	for _, query := range []string{"code=SECRETCODE&state=SECRETSTATE", "connect_code=SECRETCODE&state=SECRETSTATE", "error=access_denied&error_description=SECRETWORDS"} {
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			if got := p.get("/auth/callback?"+query, "", func(r *http.Request) { r.Method = method }); got.Status < 400 {
+				t.Errorf("status %d", got.Status)
+			}
+		}
+	}
+	_ = p.get("/done", "")
+	p.logLine(`"uri":"/done"`)
+	if text := p.Log.String(); strings.Contains(text, "SECRET") || strings.Contains(text, "callback") {
+		t.Errorf("log %s", text)
+	}
+}
+
+func TestPagesAreServedUnderTheirPathOnly(t *testing.T) {
+	p := newProxy(t)
+	p.link = strings.Replace(linkBlock, "{\n", "{\n path /accounts/link\n", 1)
+	p.load(calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	if !strings.HasPrefix(refused.text(t, "link_url"), p.URL+"/accounts/link/connect?ticket=") {
+		t.Errorf("link_url %s", refused.text(t, "link_url"))
+	}
+	for path, want := range map[string]int{"/accounts/link/nothing": 404, "/auth/connect": 401, "/accounts/linker": 401, "/": 401} {
+		if got := p.get(path, ""); got.Status != want {
+			t.Errorf("%s: status %d", path, got.Status)
+		}
+	}
+	p.wantStatus(p.status(refused, token, ""), "pending")
+}
+
+func TestTheLinkKeyIsMadeWhenFirstNeeded(t *testing.T) {
+	p := newProxy(t)
+	dir := t.TempDir()
+	p.global = "storage file_system " + dir
+	p.load(calendarSite)
+	if files := filesIn(t, dir, "token_vault"); len(files) != 0 {
+		t.Errorf("stored %v", files)
+	}
+	_ = p.refused("/", p.token(alice))
+	if files := filesIn(t, dir, "token_vault"); !slices.Equal(files, []string{"token_vault/default/link.key"}) {
+		t.Errorf("stored %v", files)
+	}
+}
+
+func TestALinkOutlivesAReloadByTheStoredKey(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	p.load(calendarSite, "timeout 9s")
+	p.wantStatus(p.status(refused, token, ""), "pending")
+	_ = p.walk(refused.text(t, "link_url"), "alice")
+	p.wantStatus(p.status(refused, token, ""), "completed")
+}
+
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
+}
