@@ -109,7 +109,7 @@ func TestRememberedBudgetsAreBounded(t *testing.T) {
 			b.spend("user", fmt.Sprint("one-time-", i), 1, 10)
 		}
 		b.spend("user", "looping", 1, 10)
-		if n := len(b.buckets); n > maxBudgets {
+		if n := len(b.buckets); n != maxBudgets { // one made room
 			t.Errorf("%d budgets while all are being spent", n)
 		}
 		for range 9 {
