@@ -64,14 +64,6 @@ type (
 	}
 )
 
-// refusal is why a request goes no further: the page that says so, and what the
-// operator is told.
-type refusal struct {
-	page   message
-	reason string
-	err    error
-}
-
 // refuse tells the operator of a refusal and the person on a page, by the same
 // id. event has what is known, Reason and Err come from no. What is wrong on our
 // side, or Auth0's, is a Fault.

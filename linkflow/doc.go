@@ -54,6 +54,6 @@
 // (what a POST must bring, what a browser keeps), login.go (sign-in), callback.go
 // (coming back from it), confirm.go and myaccount.go (connecting), returnto.go
 // (where it may end), status.go and outcomes.go (what the agent is told),
-// answers.go and text.go (every byte a browser gets), events.go (what the
-// operator gets).
+// answers.go and text.go (every byte a browser gets), errors.go (every way it can
+// end), events.go (what the operator gets).
 package linkflow

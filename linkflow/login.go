@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"regexp"
 
 	"golang.org/x/oauth2"
@@ -66,17 +65,6 @@ func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vau
 		return nil, "", err
 	}
 	return id, token.AccessToken, nil
-}
-
-// codeError is a refusal by the token endpoint, with no more of the answer than
-// its error code (RFC 6749 §5.2): the rest may repeat what we sent.
-type codeError struct {
-	status int
-	code   string
-}
-
-func (e *codeError) Error() string {
-	return fmt.Sprintf("the token endpoint answered %d with error %q", e.status, e.code)
 }
 
 var codePattern = regexp.MustCompile(`^[a-z_]{1,64}$`)

@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
 
@@ -34,39 +32,6 @@ func (f *Flow) myAccount(s *flowState) *myAccount {
 		token:   s.AccessToken,
 		secrets: s.secrets(),
 	}
-}
-
-// accountError is a refusal by the My Account API. Its text is for the operator.
-type accountError struct {
-	Status int    `json:"-"`
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Detail string `json:"detail"`
-	Errors []struct {
-		Detail string `json:"detail"`
-	} `json:"validation_errors"`
-}
-
-// Error implements error.
-func (e *accountError) Error() string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "My Account API answered %d", e.Status)
-	// Of the type, a URL, the last part is the code: A0E-400-0003.
-	for _, part := range []string{e.Type[strings.LastIndexAny(e.Type, "/#")+1:], e.Title, e.Detail} {
-		if part != "" {
-			text.WriteString(": " + clean(part, maxTold))
-		}
-	}
-	for i, v := range e.Errors {
-		if i < 5 {
-			text.WriteString("; " + clean(v.Detail, maxTold))
-		}
-	}
-	switch e.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		text.WriteString(" (is the My Account API activated, with a client grant for the link pages' application?)")
-	}
-	return text.String()
 }
 
 // accountsPage is an answer of GET accounts.

@@ -39,12 +39,6 @@ const (
 	maxSealed = 4096
 )
 
-// What can be wrong with something sealed.
-var (
-	errTampered = errors.New("not sealed by us for this purpose")
-	errExpired  = errors.New("expired")
-)
-
 // expiring is a content that can be sealed. It ends at a Unix time.
 type expiring interface{ expires() int64 }
 
@@ -125,7 +119,7 @@ func (s *sealer) keys(ctx context.Context, p purpose) ([]cipher.AEAD, error) {
 	case s.loading <- struct{}{}:
 		defer func() { <-s.loading }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, ctx.Err()
 	}
 	if loaded := s.byPurpose.Load(); loaded != nil {
 		return (*loaded)[p], nil

@@ -41,11 +41,6 @@ type Status struct {
 	Connection string
 }
 
-// ErrNoTicket is Status's answer to every ticket that is not the caller's own:
-// of another user, agent or organization, tampered with, or unknown. They are
-// told apart nowhere, so that nobody can find out who uses what.
-var ErrNoTicket = errors.New("no such ticket")
-
 // Status tells what became of the ticket that caller was given. While that is
 // pending it waits, for MaxWait at most, until something happens. If ctx ends or
 // the Flow is closed while it waits, it tells what is known by then.

@@ -24,13 +24,17 @@ func (b *budgets) spend(kind, who string, perSecond float64, burst int) (wait ti
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	limiter := b.buckets[name]
-	if limiter == nil || limiter.Limit() != rate.Limit(perSecond) || limiter.Burst() != burst {
+	if limiter == nil {
 		b.makeRoom()
 		limiter = rate.NewLimiter(rate.Limit(perSecond), burst)
 		if b.buckets == nil {
 			b.buckets = make(map[string]*rate.Limiter)
 		}
 		b.buckets[name] = limiter
+	}
+	if limiter.Limit() != rate.Limit(perSecond) || limiter.Burst() != burst { // another configuration's
+		limiter.SetLimit(rate.Limit(perSecond))
+		limiter.SetBurst(burst)
 	}
 	reservation := limiter.Reserve()
 	if wait = reservation.Delay(); wait > 0 {

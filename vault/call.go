@@ -142,10 +142,12 @@ func parseOAuthError(body []byte, secrets ...string) (code string, description e
 	if text == "" {
 		text = e.Alternative
 	}
+	const most = 300
+	text = text[:min(len(text), most)]
 	if text == "" || RepeatsSecret(text, secrets...) {
 		return e.Code, nil, true
 	}
-	return e.Code, fmt.Errorf("Auth0: %s", printable(text, 300)), true
+	return e.Code, fmt.Errorf("Auth0: %s", printable(text)), true
 }
 
 // isReason tells whether s is fit for Error.Reason.
@@ -161,12 +163,12 @@ func isReason(s string) bool {
 	return true
 }
 
-// printable cuts text to at most n bytes of printable ASCII.
-func printable(text string, n int) string {
+// printable replaces what is not printable ASCII.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, text[:min(len(text), n)])
+	}, text)
 }

@@ -102,6 +102,11 @@ func parseToken(body []byte, asked time.Time) (*Token, *Error) {
 	return token, nil
 }
 
+// maxProviderToken is the longest provider token that is taken, in bytes: many
+// servers refuse a header of that size. The longest in use, Microsoft's, have
+// some four kilobytes.
+const maxProviderToken = 16 << 10
+
 // isToken tells whether s is an access-token of RFC 6749 §A.12 that survives
 // being a header value.
 func isToken(s string) bool {
@@ -110,7 +115,7 @@ func isToken(s string) bool {
 			return false
 		}
 	}
-	return s != "" && strings.TrimSpace(s) == s
+	return s != "" && len(s) <= maxProviderToken && strings.TrimSpace(s) == s
 }
 
 // parseSeconds reads an integer number of seconds, cut to ten years either way.

@@ -33,7 +33,8 @@ type Request struct {
 // Token is a user's token at a provider. It prints as a placeholder in every
 // format.
 type Token struct {
-	// Scopes are what the provider granted; nil if the vault does not tell.
+	// Scopes are what the provider granted; nil if the vault does not tell. Not
+	// to be changed: other callers have the same Token.
 	Scopes []string
 
 	// Expiry is when the provider's token ends; zero if the vault does not tell.

@@ -1,0 +1,71 @@
+package linkflow
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// ErrNoTicket is Status's answer to every ticket that is not the caller's own:
+// of another user, agent or organization, tampered with, or unknown. They are
+// told apart nowhere, so that nobody can find out who uses what.
+var ErrNoTicket = errors.New("no such ticket")
+
+// What can be wrong with something sealed.
+var (
+	errTampered = errors.New("not sealed by us for this purpose")
+	errExpired  = errors.New("expired")
+)
+
+// refusal is why a request goes no further: the page that says so, and what the
+// operator is told.
+type refusal struct {
+	page   message
+	reason string
+	err    error
+}
+
+// codeError is a refusal by the token endpoint, with no more of the answer than
+// its error code (RFC 6749 §5.2): the rest may repeat what we sent.
+type codeError struct {
+	status int
+	code   string
+}
+
+func (e *codeError) Error() string {
+	return fmt.Sprintf("the token endpoint answered %d with error %q", e.status, e.code)
+}
+
+// accountError is a refusal by the My Account API. Its text is for the operator.
+type accountError struct {
+	Status int    `json:"-"`
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Detail string `json:"detail"`
+	} `json:"validation_errors"`
+}
+
+// Error implements error.
+func (e *accountError) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "My Account API answered %d", e.Status)
+	// Of the type, a URL, the last part is the code: A0E-400-0003.
+	for _, part := range []string{e.Type[strings.LastIndexAny(e.Type, "/#")+1:], e.Title, e.Detail} {
+		if part != "" {
+			text.WriteString(": " + clean(part, maxTold))
+		}
+	}
+	for i, v := range e.Errors {
+		if i < 5 {
+			text.WriteString("; " + clean(v.Detail, maxTold))
+		}
+	}
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		text.WriteString(" (is the My Account API activated, with a client grant for the link pages' application?)")
+	}
+	return text.String()
+}
