@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -47,8 +48,8 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	args := d.RemainingArgs()
-	if len(args) != 1 {
-		return d.Errf("token_vault: expected one argument, the name of an Auth0 connection, got %d", len(args))
+	if len(args) != 1 || args[0] == "" {
+		return d.Errf("token_vault: expected one argument, the name of an Auth0 connection, got %q", args)
 	}
 	h.Connection = args[0]
 	return parseBlock(d, words{
@@ -171,13 +172,11 @@ func choice(target *string, options ...string) func(*caddyfile.Dispenser) error 
 		if err != nil {
 			return err
 		}
-		for _, option := range options {
-			if value == option {
-				*target = value
-				return nil
-			}
+		if !slices.Contains(options, value) {
+			return d.Errf("%s %q: expected one of %s", word, value, what)
 		}
-		return d.Errf("%s %q: expected one of %s", word, value, what)
+		*target = value
+		return nil
 	}
 }
 
@@ -186,7 +185,7 @@ func listOf(target *[]string, what string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
 		word := d.Val()
 		args := d.RemainingArgs()
-		if len(args) == 0 {
+		if len(args) == 0 || slices.Contains(args, "") {
 			return d.Errf("%s: expected %s", word, what)
 		}
 		*target = append(*target, args...)
