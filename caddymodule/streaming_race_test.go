@@ -1,0 +1,6 @@
+//go:build race
+
+package caddymodule_test
+
+// largeBody is less under the race detector, which takes its time.
+const largeBody = 256 << 20
