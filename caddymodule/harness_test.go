@@ -408,7 +408,8 @@ func (p *proxy) eventually(what string, so func() bool) {
 	deadline := time.Now().Add(10 * time.Second)
 	for !so() {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("waited in vain for %s; log:\n%s", what, p.Log.String())
+			text := p.Log.String()
+			p.t.Fatalf("waited in vain for %s; log: …%s", what, text[max(0, len(text)-2000):])
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
