@@ -98,15 +98,20 @@ var routes = []route{
 func startAttack(t *testing.T, site string, tenantLines ...string) *attack {
 	t.Helper()
 	a := &attack{proxy: newProxy(t)}
-	h2c := httptest.NewUnstartedServer(a.Upstream)
-	h2c.Config.Protocols = h2cOnly()
-	h2c.Start()
-	t.Cleanup(h2c.Close)
-	a.load(strings.ReplaceAll(site, "{h2c}", "h2c://"+h2c.Listener.Addr().String()), tenantLines...)
+	a.load(withH2C(t, a, site), tenantLines...)
 	a.connect(alice, google, calendar)
 	a.connect(alice, "github", "repo")
 	a.agent = a.token(alice)
 	return a
+}
+
+// withH2C fills in {h2c}.
+func withH2C(t *testing.T, a *attack, site string) string {
+	h2c := httptest.NewUnstartedServer(a.Upstream)
+	h2c.Config.Protocols = h2cOnly()
+	h2c.Start()
+	t.Cleanup(h2c.Close)
+	return strings.ReplaceAll(site, "{h2c}", "h2c://"+h2c.Listener.Addr().String())
 }
 
 // startAttackedSite runs the routes above and finds out the provider's tokens.

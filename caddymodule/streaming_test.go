@@ -253,7 +253,7 @@ func TestAnswersPassAsWithoutTokenVault(t *testing.T) {
 		"many headers": func(w http.ResponseWriter, _ *http.Request) { many(w.Header()) },
 		"no body":      func(http.ResponseWriter, *http.Request) {},
 		"chunked": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write(nil)
+			_, _ = io.WriteString(w, "hello")
 			_ = http.NewResponseController(w).Flush()
 		},
 		"no-store": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "max-age=9") },
@@ -334,7 +334,7 @@ func TestWebSocketsPass(t *testing.T) {
 	for _, path := range []string{"/bearer", "/key", "/two"} {
 		conn := a.dial(t)
 		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", hostedPath(a, path), a.agent)
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", a.URL+path, a.agent)
 		reader := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(reader, nil)
 		if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -350,10 +350,8 @@ func TestWebSocketsPass(t *testing.T) {
 		}
 		conn.Close()
 	}
+	a.eventually("the end of the connections", func() bool { return strings.Count(a.Log.String(), `"status":101`) >= 3 })
 }
-
-// hostedPath is the absolute form, for requests written by hand.
-func hostedPath(a *attack, path string) string { return a.URL + path }
 
 // gRPC needs HTTP/2 on both sides, both directions at once, and trailers.
 func TestTrailersAndStreamsPassBothWays(t *testing.T) {
@@ -432,50 +430,58 @@ func TestExpectContinueWorksAsWithoutTokenVault(t *testing.T) {
 	a := startAttackedSite(t)
 	refuse := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusExpectationFailed) }
 	accept := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
-	for name, answer := range map[string]http.HandlerFunc{"refused": refuse, "accepted": accept} {
-		a.Upstream.respond(answer)
-		var got []string
-		for _, path := range []string{"/bearer", "/plain"} {
-			got = append(got, a.expectContinue(t, path))
+	for _, path := range []string{"/bearer", "/plain"} {
+		a.Upstream.respond(refuse)
+		if _, final := a.expectContinue(t, path, a.agent); final != "417 " {
+			t.Errorf("%s, refused: %q", path, final)
 		}
-		if got[0] != got[1] {
-			t.Errorf("%s:\n%s\n%s", name, got[0], got[1])
+		a.Upstream.respond(accept)
+		if continued, final := a.expectContinue(t, path, a.agent); !continued || final != "200 hello" {
+			t.Errorf("%s, accepted: %v, %q", path, continued, final)
 		}
 	}
 	a.Upstream.forget()
-	conn := a.dial(t)
-	defer conn.Close()
-	// Caddy itself waits for the body before it refuses, on a connection that stays.
-	_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", hostedPath(a, "/bearer"))
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || len(a.Upstream.requests()) > 0 {
-		t.Errorf("without a token: %v, %v", resp, err)
+	continued, final := a.expectContinue(t, "/bearer", "unknown")
+	if continued || !strings.HasPrefix(final, "401 ") || len(a.Upstream.requests()) > 0 {
+		t.Errorf("a bad token: %v, %q", continued, final)
 	}
 }
 
-// expectContinue sends a body only when told to, and returns the statuses and
-// what came back.
-func (a *attack) expectContinue(t *testing.T, path string) (trace string) {
+// expectContinue sends a body when told to, or after a second, as clients do. It
+// returns whether it was told to, and the final answer.
+func (a *attack) expectContinue(t *testing.T, path, token string) (continued bool, final string) {
 	t.Helper()
 	conn := a.dial(t)
 	defer conn.Close()
 	authorization := ""
 	if path != "/plain" {
-		authorization = "Authorization: Bearer " + a.agent + "\r\n"
+		authorization = "Authorization: Bearer " + token + "\r\n"
 	}
-	_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%sExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", hostedPath(a, path), authorization)
+	_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%sExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", a.URL+path, authorization)
+	told, done := make(chan struct{}, 1), make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-told:
+		case <-time.After(time.Second):
+		case <-done:
+			return
+		}
+		_, _ = io.WriteString(conn, "hello")
+	}()
 	reader := bufio.NewReader(conn)
 	for {
 		resp, err := http.ReadResponse(reader, nil)
 		if err != nil {
-			t.Fatalf("%s: %s %v", path, trace, err)
+			t.Fatalf("%s: %v", path, err)
 		}
-		trace += fmt.Sprint(resp.StatusCode, " ")
-		if resp.StatusCode != http.StatusContinue {
-			body, _ := io.ReadAll(resp.Body)
-			return trace + string(body)
+		if resp.StatusCode == http.StatusContinue {
+			continued = true
+			told <- struct{}{}
+			continue
 		}
-		_, _ = io.WriteString(conn, "hello")
+		body, _ := io.ReadAll(resp.Body)
+		return continued, fmt.Sprint(resp.StatusCode, " ", string(body))
 	}
 }
 
@@ -567,12 +573,17 @@ func TestAClientThatHangsUpIsNoticedUpstream(t *testing.T) {
 // handler's trailers and the reading of the body race.
 func TestEarlyAnswersAndLateTrailersDoNotRace(t *testing.T) {
 	a := startAttackedSite(t)
+	// Caddy's access log reads how long the body is while it is being read, and
+	// its transport for HTTP/2 upstreams races as well: neither is in this test.
+	if err := a.tryLoad(strings.Replace(a.caddyfile(withH2C(t, a, attackedSite)), "\n\tlog\n", "\n", 1)); err != nil {
+		t.Fatal(err)
+	}
 	a.Upstream.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	client := newH2C(t)
 	for i := range 50 {
-		for _, path := range []string{"/bearer", "/h2c", "/two"} {
+		for _, path := range []string{"/bearer", "/two"} {
 			conn := a.dial(t)
-			_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Token: evil\r\n\r\n", hostedPath(a, path), a.agent)
+			_, _ = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Token: evil\r\n\r\n", a.URL+path, a.agent)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || resp.StatusCode != http.StatusForbidden {
 				t.Fatalf("%d %s: %v, %v", i, path, resp, err)
