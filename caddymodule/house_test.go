@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,4 +64,35 @@ func importsOf(t *testing.T, dir string) map[string][]string {
 		}
 	}
 	return imports
+}
+
+// TestTheThreatModelNamesTestsThatExist holds SECURITY.md to its word.
+func TestTheThreatModelNamesTestsThatExist(t *testing.T) {
+	document, err := os.ReadFile("../.github/SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources strings.Builder
+	for _, pattern := range []string{"*_test.go", "../linkflow/*_test.go", "../vault/*_test.go"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources.Write(source)
+		}
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(document), -1)
+	if len(named) < 30 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, test := range named {
+		if !strings.Contains(sources.String(), "func "+test[1]+"(") {
+			t.Errorf("there is no %s", test[1])
+		}
+	}
 }
