@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -25,10 +26,8 @@ func init() {
 
 func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	handler := new(Handler)
-	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
-		return nil, err
-	}
-	return handler, checkTenant(h, handler.Tenant)
+	err := handler.unmarshal(h.Dispenser, tenantChecker(h))
+	return handler, err
 }
 
 // UnmarshalCaddyfile sets up the handler from a Caddyfile:
@@ -46,14 +45,20 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // Lists accumulate over lines.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	return h.unmarshal(d, func(string) error { return nil })
+}
+
+func (h *Handler) unmarshal(d *caddyfile.Dispenser, checkTenant func(string) error) error {
 	d.Next() // the directive's name
 	args := d.RemainingArgs()
 	if len(args) != 1 || args[0] == "" {
 		return d.Errf("token_vault: expected one argument, the name of an Auth0 connection, got %q", args)
 	}
 	h.Connection = args[0]
-	return parseBlock(d, words{
-		"tenant":         scalar(&h.Tenant, "the name of a tenant"),
+	err := parseBlock(d, words{
+		"tenant": func(d *caddyfile.Dispenser) error {
+			return cmp.Or(scalar(&h.Tenant, "the name of a tenant")(d), checkTenant(h.Tenant))
+		},
 		"scopes":         listOf(&h.Scopes, "scopes"),
 		"max_scopes":     listOf(&h.MaxScopes, "scopes"),
 		"login_hint":     scalar(&h.LoginHint, "the user's id at the provider"),
@@ -62,6 +67,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"attach":         h.Attach.unmarshal,
 		"on_missing":     choice(&h.OnMissing, onMissingWords...),
 	})
+	return cmp.Or(err, checkTenant(h.Tenant))
 }
 
 func (a *Attach) unmarshal(d *caddyfile.Dispenser) error {
@@ -92,7 +98,7 @@ func parseLinkHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	return handler, checkTenant(h, handler.Tenant)
+	return handler, tenantChecker(h)(handler.Tenant)
 }
 
 // UnmarshalCaddyfile sets up the handler from a Caddyfile:
@@ -108,15 +114,16 @@ func (h *LinkHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parseBlock(d, words{})
 }
 
-// checkTenant finds a misspelt tenant while there still is a line to name.
-func checkTenant(h httpcaddyfile.Helper, name string) error {
-	if name == "" {
-		name = defaultTenant
+// tenantChecker finds a misspelt tenant while there still is a line to name.
+func tenantChecker(h httpcaddyfile.Helper) func(string) error {
+	tenants := appOf(h.Option(appName)).Tenants
+	return func(name string) error {
+		name = cmp.Or(name, defaultTenant)
+		if tenants[name] == nil {
+			return h.Errf("tenant %q: expected one that a global token_vault option configures", name)
+		}
+		return nil
 	}
-	if appOf(h.Option(appName)).Tenants[name] == nil {
-		return h.Errf("tenant %q: expected one that a global token_vault option configures", name)
-	}
-	return nil
 }
 
 // words are the subdirectives of a block. Each parses its arguments.

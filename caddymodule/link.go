@@ -61,26 +61,29 @@ func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.fromCallback(r) {
+	route := h.tenant.flow.Route(r.URL.Path)
+	if h.carriesCodes(r, route) {
+		// What happened is in our own log line.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
-	switch h.tenant.flow.Route(r.URL.Path) {
+	switch route {
 	case linkflow.RouteNone:
 		return next.ServeHTTP(w, r)
 	case linkflow.RouteStatus:
 		h.serveStatus(w, r)
-		return nil
-	case linkflow.RouteCallback:
-		// The URL holds codes; what happened is in our own log line.
-		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	default:
+		h.tenant.flow.ServeHTTP(w, r)
 	}
-	h.tenant.flow.ServeHTTP(w, r)
 	return nil
 }
 
-// fromCallback tells whether a browser sends the URL of a callback, with its
-// codes, as the page that the request comes from.
-func (h *LinkHandler) fromCallback(r *http.Request) bool {
+// carriesCodes tells whether the access log's line would hold codes that belong
+// to a flow: in the URL of a callback, in the answer to a POST, which says where
+// the browser goes on to, or in a browser's word of the page that it comes from.
+func (h *LinkHandler) carriesCodes(r *http.Request, route linkflow.Route) bool {
+	if route == linkflow.RouteCallback || route == linkflow.RoutePage && r.Method == http.MethodPost {
+		return true
+	}
 	page, err := url.Parse(r.Referer())
 	return err == nil && h.tenant.flow.Route(page.Path) == linkflow.RouteCallback
 }

@@ -300,8 +300,10 @@ func TestTheCallbackLeavesOneLineAndNoURL(t *testing.T) {
 			t.Errorf("the log holds the code %s: %s", code, lineWith(text, code))
 		}
 	}
-	if strings.Contains(text, "/auth/callback") {
-		t.Error("the log holds a callback's URL")
+	for _, trace := range []string{"/auth/callback", "code_challenge", "/connected-accounts/connect?"} {
+		if strings.Contains(text, trace) {
+			t.Errorf("the log says where the flow went: %s", lineWith(text, trace))
+		}
 	}
 	for _, event := range []string{`"link started"`, `"link signed_in"`, `"link confirmed"`, `"link linked"`} {
 		if n := strings.Count(text, event); n != 1 {

@@ -140,11 +140,11 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 		Timeout:    time.Duration(t.Timeout),
 	}
 	var secret string
-	if err := expandAll(repl, map[string]expansion{
-		"domain":        {t.Domain, &cfg.Domain},
-		"audience":      {t.Audience, &cfg.Audience},
-		"client id":     {t.Client.ID, &cfg.ClientID},
-		"client secret": {t.Client.Secret, &secret},
+	if err := expandAll(repl, []expansion{
+		{"domain", t.Domain, &cfg.Domain},
+		{"audience", t.Audience, &cfg.Audience},
+		{"client id", t.Client.ID, &cfg.ClientID},
+		{"client secret", t.Client.Secret, &secret},
 	}); err != nil {
 		return err
 	}
@@ -215,10 +215,10 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 		return cfg, fmt.Errorf("via %q: expected connected_accounts", t.Link.Via)
 	}
 	var secret string
-	if err := expandAll(repl, map[string]expansion{
-		"origin":        {t.Link.Origin, &cfg.Origin},
-		"client id":     {t.Link.Client.ID, &cfg.ClientID},
-		"client secret": {t.Link.Client.Secret, &secret},
+	if err := expandAll(repl, []expansion{
+		{"origin", t.Link.Origin, &cfg.Origin},
+		{"client id", t.Link.Client.ID, &cfg.ClientID},
+		{"client secret", t.Link.Client.Secret, &secret},
 	}); err != nil {
 		return cfg, err
 	}
@@ -226,12 +226,20 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	if err != nil {
 		return cfg, err
 	}
+	names := make(map[string]string, len(t.Link.ClientName))
+	for text, name := range t.Link.ClientName {
+		ids, err := expandList(repl, "client_name", []string{text})
+		if err != nil {
+			return cfg, err
+		}
+		names[ids[0]] = name
+	}
 	cfg.Tenant = t.name
 	cfg.Path = t.Link.Path
 	cfg.ClientSecret = vault.NewSecret(secret)
 	cfg.AuthMethod = t.Link.Client.AuthMethod
 	cfg.ReturnTo = t.Link.ReturnTo
-	cfg.ClientNames = t.Link.ClientName
+	cfg.ClientNames = names
 	cfg.Keys = keys
 	cfg.Hook = t.logLinkEvent
 	return cfg, nil
@@ -248,37 +256,38 @@ func (t *Tenant) linkKeys(ctx caddy.Context, repl *caddy.Replacer) (func(context
 			return [][]byte{key}, err
 		}, nil
 	}
+	encoded, err := expandList(repl, "key", t.Link.Key)
+	if err != nil {
+		return nil, err
+	}
 	var keys [][]byte
-	for i, encoded := range t.Link.Key {
-		var expanded string
-		if err := expandAll(repl, map[string]expansion{"key": {encoded, &expanded}}); err != nil {
-			return nil, err
-		}
-		key, err := base64.StdEncoding.DecodeString(expanded)
+	for i := range encoded {
+		key, err := base64.StdEncoding.DecodeString(encoded[i])
 		if err != nil || len(key) != keySize {
 			return nil, fmt.Errorf("key %d: expected %d bytes in base64", i+1, keySize)
 		}
 		keys = append(keys, key)
 	}
-	return func(context.Context) ([][]byte, error) { return keys, nil }, nil
+	return linkflow.StaticKeys(keys...), nil
 }
 
 // expansion is a configured text and where its value goes.
 type expansion struct {
+	name  string
 	text  string
 	value *string
 }
 
 // expandAll expands placeholders, once. The error names the field, never the
 // value.
-func expandAll(repl *caddy.Replacer, fields map[string]expansion) error {
-	for name, field := range fields {
+func expandAll(repl *caddy.Replacer, fields []expansion) error {
+	for _, field := range fields {
 		if field.text == "" {
-			return fmt.Errorf("%s: required", name)
+			return fmt.Errorf("%s: required", field.name)
 		}
 		value, err := repl.ReplaceOrErr(field.text, true, true)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", field.name, err)
 		}
 		*field.value = value
 	}
@@ -289,7 +298,7 @@ func expandAll(repl *caddy.Replacer, fields map[string]expansion) error {
 func expandList(repl *caddy.Replacer, name string, texts []string) ([]string, error) {
 	values := make([]string, len(texts))
 	for i, text := range texts {
-		if err := expandAll(repl, map[string]expansion{name: {text, &values[i]}}); err != nil {
+		if err := expandAll(repl, []expansion{{name, text, &values[i]}}); err != nil {
 			return nil, err
 		}
 	}

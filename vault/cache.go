@@ -74,30 +74,23 @@ func (c *Cache) keySet(url string) *keySet {
 	return set
 }
 
-// lookup returns the kept answer for key if it was asked for at or after
-// oldest, or nil.
-func (c *Cache) lookup(key string, oldest time.Time) *answer {
+// board returns the kept answer to q if it was asked for at or after oldest;
+// otherwise the flight of that name, and whether it is new and the caller's to
+// fly. It is one step, so that nobody begins a flight just after one landed.
+func (c *Cache) board(q question, name string, oldest time.Time) (kept *answer, f *flight, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entries[key]
-	if e == nil || e.answer == nil || !time.Now().Before(e.until) || e.answer.asked.Before(oldest) {
-		return nil
+	e := c.entries[q.key]
+	if e != nil && e.answer != nil && time.Now().Before(e.until) && !e.answer.asked.Before(oldest) {
+		c.recent.MoveToFront(e.element)
+		return e.answer, nil, false
 	}
-	c.recent.MoveToFront(e.element)
-	return e.answer
-}
-
-// board returns the flight of that name, and whether it is new and the caller's
-// to fly.
-func (c *Cache) board(name, account string) (f *flight, first bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if f := c.flights[name]; f != nil {
-		return f, false
+		return nil, f, false
 	}
-	f = &flight{account: account, done: make(chan struct{})}
+	f = &flight{account: q.account, done: make(chan struct{})}
 	c.flights[name] = f
-	return f, true
+	return nil, f, true
 }
 
 // land gives the flight's answer to those who wait, and keeps it under key

@@ -109,11 +109,11 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	for name, value := range map[string]string{
-		"audience": cfg.Audience, "client id": cfg.ClientID, "client secret": cfg.ClientSecret.Reveal(),
+	for _, field := range []struct{ name, value string }{
+		{"audience", cfg.Audience}, {"client id", cfg.ClientID}, {"client secret", cfg.ClientSecret.Reveal()},
 	} {
-		if value == "" {
-			return nil, fmt.Errorf("%s: required", name)
+		if field.value == "" {
+			return nil, fmt.Errorf("%s: required", field.name)
 		}
 	}
 	basic, err := ParseAuthMethod(cfg.AuthMethod)

@@ -56,10 +56,14 @@ func joinKey(parts ...string) string {
 	return b.String()
 }
 
-// join waits for the flight of that name, beginning it if there is none. It
-// ends early with ctx; the flight goes on for the others.
-func (c *Client) join(ctx context.Context, q question, name string) (*answer, error) {
-	f, first := c.cache.board(name, q.account)
+// join returns the kept answer to q if it was asked for at or after oldest.
+// Without one it waits for the flight of that name, beginning it if there is
+// none. It ends early with ctx; the flight goes on for the others.
+func (c *Client) join(ctx context.Context, q question, name string, oldest time.Time) (*answer, error) {
+	kept, f, first := c.cache.board(q, name, oldest)
+	if kept != nil {
+		return kept, nil
+	}
 	if first {
 		go c.fly(context.WithoutCancel(ctx), q, name, f)
 	}

@@ -126,10 +126,7 @@ func (c *Client) ask(ctx context.Context, caller *AccessToken, req Request, olde
 		return nil, errors.New("vault: Request.Connection is required")
 	}
 	q := c.question(caller, req)
-	if a := c.cache.lookup(q.key, oldest); a != nil {
-		return a, nil
-	}
-	a, err := c.join(ctx, q, q.key)
+	a, err := c.join(ctx, q, q.key, oldest)
 	if err == nil && a.asked.Before(oldest) {
 		return c.ask(ctx, caller, req, oldest) // it was on its way before; what is now is younger
 	}
@@ -137,5 +134,5 @@ func (c *Client) ask(ctx context.Context, caller *AccessToken, req Request, olde
 		return a, err
 	}
 	// Somebody else's access token was refused, which says nothing about ours.
-	return c.join(ctx, q, joinKey(q.key, string(q.subject[:])))
+	return c.join(ctx, q, joinKey(q.key, string(q.subject[:])), oldest)
 }
