@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
@@ -55,19 +56,29 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Start warns where agents' routes and link pages share an origin. It has to
-// wait until now for the HTTP app to be complete.
+// Start warns of sites that will not do what was meant. It has to wait until
+// now for the HTTP app to be complete.
 func (a *App) Start() error {
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
 		return nil // no HTTP app, no routes
 	}
+	served := make(map[*Tenant]bool)
 	for name, server := range app.(*caddyhttp.App).Servers {
 		for _, route := range server.Routes {
-			if agents, pages := findHandlers(route.Handlers); agents && pages {
+			agents, pages := findHandlers(route.Handlers)
+			if len(agents) > 0 && len(pages) > 0 {
 				a.logger.Warn("token_vault and token_vault_link share a site: what the upstreams answer can then act as the link pages' origin in a browser; give the pages a host of their own",
 					zap.String("server", name))
 			}
+			for _, page := range pages {
+				served[page.tenant] = true
+			}
+		}
+	}
+	for _, tenant := range a.Tenants {
+		if tenant.flow != nil && !served[tenant] {
+			tenant.logger.Warn("no site here serves the link pages: links lead nowhere unless another Caddy has token_vault_link for this tenant")
 		}
 	}
 	return nil
@@ -100,28 +111,29 @@ func (a *App) tenant(name string) (*Tenant, error) {
 // findTenant returns the tenant that a handler names.
 func findTenant(ctx caddy.Context, name string) (*Tenant, error) {
 	app, err := ctx.AppIfConfigured(appName)
-	if err != nil {
+	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, fmt.Errorf("the token_vault app has to be configured, in the Caddyfile by the global option token_vault: %w", err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return app.(*App).tenant(name)
 }
 
-// findHandlers tells which of our handlers are among these, at any depth.
-func findHandlers(handlers []caddyhttp.MiddlewareHandler) (agents, pages bool) {
+// findHandlers returns those of our handlers that are among these, at any depth.
+func findHandlers(handlers []caddyhttp.MiddlewareHandler) (agents []*Handler, pages []*LinkHandler) {
 	for _, handler := range handlers {
-		var a, p bool
 		switch handler := handler.(type) {
 		case *Handler:
-			a = true
+			agents = append(agents, handler)
 		case *LinkHandler:
-			p = true
+			pages = append(pages, handler)
 		case *caddyhttp.Subroute:
 			for _, route := range handler.Routes {
-				ra, rp := findHandlers(route.Handlers)
-				a, p = a || ra, p || rp
+				a, p := findHandlers(route.Handlers)
+				agents, pages = append(agents, a...), append(pages, p...)
 			}
 		}
-		agents, pages = agents || a, pages || p
 	}
 	return agents, pages
 }

@@ -121,7 +121,10 @@ func (h *Handler) Validate() error {
 		return errors.New("connection: expected the name of an Auth0 connection")
 	}
 	if len(h.allowClients) == 0 {
-		return errors.New("allow_clients: name the agents that may use this route, here or on the tenant; * means any")
+		return fmt.Errorf("token_vault %s: allow_clients: name the agents that may use this route, here or on the tenant; * means any", h.Connection)
+	}
+	if excess := vault.MissingScopes(h.MaxScopes, h.Scopes); h.MaxScopes != nil && excess != nil {
+		return fmt.Errorf("max_scopes: has to include all of scopes; %s is not", strings.Join(excess, ", "))
 	}
 	if !slices.Contains(onMissingWords, h.OnMissing) && h.OnMissing != "" {
 		return fmt.Errorf("on_missing %q: expected one of %s", h.OnMissing, strings.Join(onMissingWords, ", "))

@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -40,5 +41,28 @@ func TestAMissingAccountIsAnsweredWithALink(t *testing.T) {
 	}
 	if n := len(p.Upstream.requests()); n != 0 {
 		t.Errorf("%d requests reached the upstream", n)
+	}
+}
+
+func TestWhatCannotWorkIsSaidAtLoad(t *testing.T) {
+	p := newProxy(t)
+	err := p.tryLoad(p.caddyfile(`
+	token_vault_link
+	token_vault github {
+		scopes read:user repo
+		max_scopes repo
+	}
+	`))
+	if err == nil || !strings.Contains(err.Error(), "max_scopes: has to include all of scopes; read:user is not") {
+		t.Errorf("max_scopes without scopes: %v", err)
+	}
+
+	p.load(`respond "no pages here"`)
+	p.logLine("no site here serves the link pages")
+
+	t.Setenv("AUTH0_CLIENT_SECRET", "")
+	err = p.tryLoad(p.caddyfile(calendarSite))
+	if err == nil || strings.Contains(err.Error(), "has to be configured") || !strings.Contains(err.Error(), "client secret") {
+		t.Errorf("a missing secret: %v", err)
 	}
 }

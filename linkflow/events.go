@@ -37,7 +37,8 @@ const (
 type Event struct {
 	Kind Kind
 
-	// ID is on the page that the person sees, if it tells of an error.
+	// ID is on the page that the person sees, if it tells of an error. All events
+	// about one ticket have the same.
 	ID string
 
 	// Connection and Agent are what the link is about; empty if that is not
@@ -58,7 +59,9 @@ type Event struct {
 
 // tell tells the hook, and returns the event's id.
 func (f *Flow) tell(ctx context.Context, e Event) string {
-	e.ID = rand.Text()[:12]
+	if e.ID == "" {
+		e.ID = rand.Text()[:idLength]
+	}
 	e.Err = withoutURL(e.Err)
 	if f.hook != nil {
 		f.hook(ctx, e)
@@ -68,8 +71,11 @@ func (f *Flow) tell(ctx context.Context, e Event) string {
 
 // about is an event about a ticket, of a person who is not known yet.
 func about(kind Kind, t ticket) Event {
-	return Event{Kind: kind, Connection: t.Connection, Agent: t.Agent}
+	return Event{Kind: kind, ID: t.ID[:min(len(t.ID), idLength)], Connection: t.Connection, Agent: t.Agent}
 }
+
+// idLength is enough to find a line in a log, and not the ticket's whole id.
+const idLength = 12
 
 // byUser is an event about a ticket whose user has signed in.
 func byUser(kind Kind, t ticket) Event {

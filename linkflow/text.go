@@ -48,7 +48,7 @@ var (
 	}
 	pageNoFlow = message{
 		http.StatusBadRequest, "Please open the link again",
-		"This browser has not begun this step, has finished it already, or took too long. Nothing was changed.",
+		"This browser has finished this step already, did not begin it, or took too long. If you were just told that the account is connected, all is well, and you can close this page.",
 	}
 	pageNotSignedIn = message{
 		http.StatusForbidden, "You are not signed in",

@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	token := flag.String("token", os.Getenv("ACCESS_TOKEN"), "Auth0 access token of the user (default: ACCESS_TOKEN)")
+	token := flag.String("token", os.Getenv("ACCESS_TOKEN"), "the user's Auth0 access token; default: the environment variable ACCESS_TOKEN")
 	flag.Parse()
 	if flag.NArg() != 1 || *token == "" {
 		fmt.Fprintln(os.Stderr, "usage: agent -token <access token> <url>")
@@ -31,7 +31,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	a := agent{token: *token, show: func(link string) {
-		fmt.Printf("To go on, open this link and connect your account:\n\n  %s\n\n", link)
+		fmt.Printf("To go on, open this link and connect your account:\n\n  %s\n\nWaiting for you…\n", link)
 	}}
 	body, err := a.call(ctx, flag.Arg(0))
 	if err != nil {

@@ -39,6 +39,10 @@ const (
 func main() {
 	auto := flag.Bool("auto", false, "play agent and person instead of waiting for them")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "usage: quickstart [-auto]")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *auto); err != nil {
@@ -53,11 +57,7 @@ func run(ctx context.Context, auto bool) error {
 		return err
 	}
 	defer tenant.Close()
-	logLevel := "INFO"
-	if auto {
-		logLevel = "ERROR" // what happens is told step by step instead
-	}
-	stopCaddy, err := startCaddy(logLevel)
+	stopCaddy, err := startCaddy(auto)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func run(ctx context.Context, auto bool) error {
 // startCaddy runs Caddy with the top-level Caddyfile, in this process and
 // without touching the user's own Caddy: no admin endpoint, and what it stores
 // goes to a directory that the returned function removes.
-func startCaddy(logLevel string) (stop func(), err error) {
+func startCaddy(quiet bool) (stop func(), err error) {
 	caddyfile, err := os.ReadFile("Caddyfile")
 	if err != nil {
 		return nil, fmt.Errorf("run this from the root of the checkout: %w", err)
@@ -101,7 +101,7 @@ func startCaddy(logLevel string) (stop func(), err error) {
 
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(caddyfile, map[string]any{"filename": "Caddyfile"})
 	if err == nil {
-		config, err = withLogLevel(config, logLevel)
+		config, err = withLog(config, quiet)
 	}
 	if err == nil {
 		err = caddy.Load(config, true)
@@ -116,14 +116,18 @@ func startCaddy(logLevel string) (stop func(), err error) {
 	}, nil
 }
 
-// withLogLevel sets the level of Caddy's default log.
-func withLogLevel(config []byte, level string) ([]byte, error) {
-	var apps map[string]any
-	if err := json.Unmarshal(config, &apps); err != nil {
+// withLog makes Caddy log what this module has to say, or nothing but errors.
+func withLog(config []byte, quiet bool) ([]byte, error) {
+	var all map[string]any
+	if err := json.Unmarshal(config, &all); err != nil {
 		return nil, err
 	}
-	apps["logging"] = caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: level}}}}
-	return json.Marshal(apps)
+	log := &caddy.CustomLog{Include: []string{"token_vault", "http.handlers.token_vault", "http.handlers.token_vault_link"}}
+	if quiet {
+		log = &caddy.CustomLog{BaseLog: caddy.BaseLog{Level: "ERROR"}}
+	}
+	all["logging"] = caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": log}}
+	return json.Marshal(all)
 }
 
 // seedSecret returns the secret of one of the local tenant's clients.

@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	google := flags.String("google", "127.0.0.1:8485", "address of the Google stand-in")
 	github := flags.String("github", "127.0.0.1:8486", "address of the GitHub stand-in")
 	file := flags.String("config", "", "tenant.json; replaces the built-in users, clients and connections")
+	seeds := flags.Bool("print-config", false, "print the built-in configuration as a tenant.json and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -57,6 +58,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *seeds {
+		return printConfig(out)
 	}
 	cfg := auth0test.Seeds()
 	if *file != "" {

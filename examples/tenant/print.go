@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -30,6 +31,22 @@ func printTenant(out io.Writer, s *auth0test.Server) {
 	for _, e := range exports(s, cfg) {
 		fmt.Fprintf(out, "export %s=%s\n", e[0], quote(e[1]))
 	}
+	if len(cfg.Users) > 0 {
+		fmt.Fprintf(out, `
+# an agent's access token for the first user, as {"access_token": …}:
+curl -s -H 'Content-Type: application/json' \
+  -d "{\"user\":\"%s\",\"client_id\":\"$AGENT_CLIENT_ID\",\"audience\":\"$AUTH0_AUDIENCE\"}" \
+  %s/_tenant/tokens
+`, cfg.Users[0].UserID, s.URL)
+	}
+}
+
+// printConfig prints the built-in configuration, to begin one's own with.
+func printConfig(out io.Writer) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(auth0test.Seeds())
 }
 
 func login(u auth0test.User) string {
