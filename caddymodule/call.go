@@ -100,7 +100,11 @@ func (c *call) setRequest(r *http.Request) error {
 	}
 	hint := replacer(r).ReplaceAll(h.LoginHint, "")
 	if len(hint) > maxLoginHint || !httpguts.ValidHeaderFieldValue(hint) {
-		return malformed("a login hint that no account can have")
+		return &refusal{
+			code:   string(vault.CodeInvalidRequest),
+			detail: "The request names an account in a form that no account's id has.",
+			cause:  errors.New("the request has a login hint that no account can have"),
+		}
 	}
 	c.request.LoginHint = hint
 	return nil
