@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -65,15 +66,22 @@ func (a *App) Start() error {
 	}
 	served := make(map[*Tenant]bool)
 	for name, server := range app.(*caddyhttp.App).Servers {
+		var agents, pages []caddyhttp.Route // of this server
 		for _, route := range server.Routes {
-			agents, pages := findHandlers(route.Handlers)
-			if len(agents) > 0 && len(pages) > 0 {
-				a.logger.Warn("token_vault and token_vault_link share a site: what the upstreams answer can then act as the link pages' origin in a browser; give the pages a host of their own",
-					zap.String("server", name))
+			a, p := findHandlers(route.Handlers)
+			if len(a) > 0 {
+				agents = append(agents, route)
 			}
-			for _, page := range pages {
+			if len(p) > 0 {
+				pages = append(pages, route)
+			}
+			for _, page := range p {
 				served[page.tenant] = true
 			}
+		}
+		if sharesHost(agents, pages) {
+			a.logger.Warn("token_vault and token_vault_link share a site: what the upstreams answer can then act as the link pages' origin in a browser; give the pages a host of their own",
+				zap.String("server", name))
 		}
 	}
 	for _, tenant := range a.Tenants {
@@ -118,6 +126,31 @@ func findTenant(ctx caddy.Context, name string) (*Tenant, error) {
 		return nil, err
 	}
 	return app.(*App).tenant(name)
+}
+
+// sharesHost tells whether one of agents and one of pages serve the same host.
+func sharesHost(agents, pages []caddyhttp.Route) bool {
+	for _, agent := range agents {
+		for _, page := range pages {
+			a, p := hostsOf(agent), hostsOf(page)
+			if len(a) == 0 || len(p) == 0 || slices.ContainsFunc(a, func(host string) bool { return slices.Contains(p, host) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hostsOf returns the hosts that a route is for; none means any.
+func hostsOf(route caddyhttp.Route) (hosts []string) {
+	for _, set := range route.MatcherSets {
+		for _, matcher := range set {
+			if match, ok := matcher.(*caddyhttp.MatchHost); ok {
+				hosts = append(hosts, *match...)
+			}
+		}
+	}
+	return hosts
 }
 
 // findHandlers returns those of our handlers that are among these, at any depth.

@@ -93,7 +93,7 @@ func (a *Attach) value(token *vault.Token) string {
 // error page's backend must not get the token.
 func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
 	attach := &c.handler.Attach
-	s := stripper{credential: c.credential, names: []string{"authorization", "dpop", "proxy-authorization", fold(attach.header())}}
+	s := stripper{credential: c.credential, names: append(slices.Clone(credentialHeaders), fold(attach.header()))}
 	if c.outer != nil {
 		s.names = append(s.names, fold(c.outer.handler.Attach.header()))
 	}
@@ -110,6 +110,9 @@ func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
 	}
 	return out
 }
+
+// credentialHeaders are where a client's own credentials are, folded.
+var credentialHeaders = []string{"authorization", "dpop", "proxy-authorization"}
 
 // stripper removes from a header what the upstream must not get.
 type stripper struct {

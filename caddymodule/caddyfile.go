@@ -59,10 +59,10 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, checkTenant func(string) err
 		"tenant": func(d *caddyfile.Dispenser) error {
 			return cmp.Or(scalar(&h.Tenant, "the name of a tenant")(d), checkTenant(h.Tenant))
 		},
-		"scopes":         listOf(&h.Scopes, "scopes"),
-		"max_scopes":     listOf(&h.MaxScopes, "scopes"),
+		"scopes":         scopeList(&h.Scopes),
+		"max_scopes":     scopeList(&h.MaxScopes),
 		"login_hint":     scalar(&h.LoginHint, "the user's id at the provider"),
-		"require_scopes": listOf(&h.RequireScopes, "scopes or permissions"),
+		"require_scopes": scopeList(&h.RequireScopes),
 		"allow_clients":  listOf(&h.AllowClients, "client ids, or *"),
 		"attach":         h.Attach.unmarshal,
 		"on_missing":     choice(&h.OnMissing, onMissingWords...),
@@ -196,6 +196,22 @@ func listOf(target *[]string, what string) func(*caddyfile.Dispenser) error {
 			return d.Errf("%s: expected %s", word, what)
 		}
 		*target = append(*target, args...)
+		return nil
+	}
+}
+
+// scopeList parses one scope or more. Lines add up.
+func scopeList(target *[]string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		word := d.Val()
+		var scopes []string
+		if err := listOf(&scopes, "scopes, each an argument of its own")(d); err != nil {
+			return err
+		}
+		if err := checkScopes(scopes); err != nil {
+			return d.Errf("%s: %v", word, err)
+		}
+		*target = append(*target, scopes...)
 		return nil
 	}
 }

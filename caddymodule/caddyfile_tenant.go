@@ -104,7 +104,7 @@ func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
 func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
 	err := parseBlock(d, words{
 		"origin":      checked(&l.Origin, "an origin such as https://link.example.com", linkflow.CheckOrigin),
-		"path":        checked(&l.Path, "a path such as /auth", checkPath),
+		"path":        checked(&l.Path, "a path such as /auth", linkflow.CheckPath),
 		"client":      client(&l.Client),
 		"via":         choice(&l.Via, "connected_accounts"),
 		"return_to":   l.unmarshalReturnTo,
@@ -116,13 +116,6 @@ func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
 		return err
 	case l.Origin == "" || l.Client == nil:
 		return d.Err("link: origin and client are required")
-	}
-	return nil
-}
-
-func checkPath(path string) error {
-	if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
-		return errors.New("must begin with a slash and not end with one")
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (c *call) obtain(r *http.Request) (*vault.Token, error) {
 	return c.handler.tenant.vault.Token(r.Context(), c.caller, c.request)
 }
 
-// authenticate tells who calls. It takes the credential off the original
+// authenticate tells who calls. It takes every credential off the original
 // request, which placeholders and error routes can see.
 func (c *call) authenticate(r *http.Request) error {
 	if c.outer != nil {
@@ -79,7 +79,7 @@ func (c *call) authenticate(r *http.Request) error {
 		return nil
 	}
 	credential, err := bearerToken(r)
-	delete(r.Header, "Authorization")
+	stripper{names: credentialHeaders, credential: credential}.strip(r.Header)
 	if r.Method == http.MethodTrace {
 		return &refusal{code: codeMethodNotAllowed, allow: allowedMethods}
 	}

@@ -119,6 +119,17 @@ func (h *Handler) Validate() error {
 	if len(h.allowClients) == 0 {
 		return fmt.Errorf("token_vault %s: allow_clients: name the agents that may use this route, here or on the tenant; * means any", h.Connection)
 	}
+	for _, list := range []struct {
+		name   string
+		scopes []string
+	}{{"scopes", h.Scopes}, {"max_scopes", h.MaxScopes}, {"require_scopes", h.RequireScopes}} {
+		if err := checkScopes(list.scopes); err != nil {
+			return fmt.Errorf("%s: %w", list.name, err)
+		}
+	}
+	if size := len(strings.Join(h.Scopes, " ")); size > maxScopes && h.tenant.flow != nil {
+		return fmt.Errorf("scopes: together %d characters, a link has room for %d", size, maxScopes)
+	}
 	if excess := vault.MissingScopes(h.MaxScopes, h.Scopes); h.MaxScopes != nil && excess != nil {
 		return fmt.Errorf("max_scopes: has to include all of scopes; %s is not", strings.Join(excess, ", "))
 	}
@@ -130,6 +141,21 @@ func (h *Handler) Validate() error {
 	}
 	if err := h.Attach.validate(); err != nil {
 		return fmt.Errorf("attach: %w", err)
+	}
+	return nil
+}
+
+// maxScopes is how long the scopes of a route may be together, in characters: a
+// link carries them.
+const maxScopes = 1000
+
+// checkScopes tells whether each can be one scope of a list that is split at
+// spaces and commas.
+func checkScopes(scopes []string) error {
+	for _, scope := range scopes {
+		if split := vault.SplitScopes(scope); len(split) != 1 || split[0] != scope {
+			return fmt.Errorf("%q is not one scope", scope)
+		}
 	}
 	return nil
 }

@@ -66,3 +66,74 @@ func TestWhatCannotWorkIsSaidAtLoad(t *testing.T) {
 		t.Errorf("a missing secret: %v", err)
 	}
 }
+
+// TestTheOriginalRequestHoldsNoCredential: placeholders and error routes see the
+// original, not the copy that goes to the upstream.
+func TestTheOriginalRequestHoldsNoCredential(t *testing.T) {
+	p := startProxy(t, `
+	route {
+		token_vault google-oauth2
+		request_header X-Later {http.request.header.X-Copy}
+		reverse_proxy {upstream} {
+			header_up X-Up {http.request.header.X-Copy}
+			header_up X-Cookie {http.request.cookie.token_vault_form}
+		}
+	}
+	handle_errors {
+		respond "{http.request.header.X-Copy}|{http.request.header.DPoP}|{http.request.header.Authorization}|{http.request.cookie.token_vault_form}"
+	}
+	`)
+	p.connect(alice, google, calendar)
+	token := p.token(alice)
+	copies := func(r *http.Request) {
+		r.Header.Set("X-Copy", "see "+token)
+		r.Header.Set("DPoP", "proof")
+		r.Header.Set("Cookie", "a=b; token_vault_form=sealed")
+	}
+	if got := p.get("/", token, copies); got.Status != http.StatusOK {
+		t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	sent := p.Upstream.last(t)
+	for name, values := range sent.Header {
+		if strings.Contains(strings.Join(values, " "), token) || strings.Contains(strings.Join(values, " "), "sealed") {
+			t.Errorf("the upstream got %s: %q", name, values)
+		}
+	}
+	p.Upstream.respond(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	if got := p.get("/", token, copies); got.Body != "|||" {
+		t.Errorf("the error route sees %q", got.Body)
+	}
+}
+
+func TestSitesThatShareAnOriginWarn(t *testing.T) {
+	const warning = "token_vault and token_vault_link share a site"
+	for name, shape := range map[string]struct {
+		sites string
+		warns bool
+	}{
+		"one site":           {"{site} {\n token_vault_link\n handle /g/* {\n token_vault github\n respond ok\n }\n}", true},
+		"a path of one host": {"{site}/auth/* {\n token_vault_link\n}\n{site} {\n token_vault github\n respond ok\n}", true},
+		"any host":           {"{any} {\n token_vault_link\n handle /g/* {\n token_vault github\n respond ok\n }\n}", true},
+		"two hosts":          {"{site} {\n token_vault_link\n}\n{other} {\n token_vault github\n respond ok\n}", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t)
+			port := p.URL[strings.LastIndex(p.URL, ":"):]
+			sites := strings.NewReplacer("{any}", "http://"+port, "{other}", "http://localhost"+port).Replace(shape.sites)
+			whole := p.caddyfile("")
+			if err := p.tryLoad(whole[:strings.Index(whole, "\n}\n")+3] + p.expand(sites)); err != nil {
+				t.Fatal(err)
+			}
+			p.logLine("autosaved config")
+			if got := strings.Contains(p.Log.String(), warning); got != shape.warns {
+				t.Errorf("warned: %v", got)
+			}
+		})
+	}
+}
+
+func TestAClientCannotHideItsCallsFromTheAccessLog(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	_ = p.get("/hidden?", p.token(alice), func(r *http.Request) { r.Header.Set("Referer", p.URL+"/auth/callback?code=x") })
+	p.logLine(`"/hidden?"`)
+}

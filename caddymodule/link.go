@@ -84,6 +84,9 @@ func (h *LinkHandler) carriesCodes(r *http.Request, route linkflow.Route) bool {
 	if route == linkflow.RouteCallback || route == linkflow.RoutePage && r.Method == http.MethodPost {
 		return true
 	}
+	if route == linkflow.RouteNone {
+		return false // a word of the client's cannot hide what is not ours
+	}
 	page, err := url.Parse(r.Referer())
 	return err == nil && h.tenant.flow.Route(page.Path) == linkflow.RouteCallback
 }

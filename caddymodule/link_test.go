@@ -329,7 +329,7 @@ func (p *proxy) codes(link string) []string {
 			}
 		}
 		_ = p.get("/auth/style.css", "", func(r *http.Request) { r.Header.Set("Referer", page.URL.String()) })
-		_ = p.get("/favicon.ico", "", func(r *http.Request) { r.Header.Set("Referer", page.URL.String()) })
+		_ = p.get("/auth/icon.svg", "", func(r *http.Request) { r.Header.Set("Referer", page.URL.String()) })
 		return page
 	}
 	person := browser.New()

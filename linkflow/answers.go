@@ -19,8 +19,15 @@ var files embed.FS
 
 var (
 	templates  = template.Must(template.ParseFS(files, "pages/*.html"))
-	stylesheet = mustRead("pages/style.css")
+	stylesheet = asset{"text/css; charset=utf-8", mustRead("pages/style.css")}
+	icon       = asset{"image/svg+xml", mustRead("pages/icon.svg")}
 )
+
+// asset is what pages refer to. It is the same for everybody and may be kept.
+type asset struct {
+	contentType string
+	data        []byte
+}
 
 func mustRead(name string) []byte {
 	data, err := files.ReadFile(name)
@@ -43,7 +50,7 @@ type answer struct {
 	location string // the same by redirect
 	allow    string
 	cookies  []*http.Cookie
-	css      bool
+	asset    *asset
 }
 
 // The data of the templates.
@@ -105,8 +112,11 @@ func redirect(target string, cookies ...*http.Cookie) answer {
 	return answer{status: http.StatusSeeOther, location: target, cookies: cookies}
 }
 
-// style is the pages' stylesheet: the only answer that may be kept.
-func (f *Flow) style(*http.Request) answer { return answer{status: http.StatusOK, css: true} }
+func (f *Flow) style(*http.Request) answer { return answer{status: http.StatusOK, asset: &stylesheet} }
+
+// icon keeps browsers from asking for /favicon.ico, which is not ours, with the
+// URL of a callback as the page that they come from.
+func (f *Flow) icon(*http.Request) answer { return answer{status: http.StatusOK, asset: &icon} }
 
 // write sends an answer.
 func (f *Flow) write(w http.ResponseWriter, a answer) {
@@ -128,10 +138,10 @@ func (f *Flow) write(w http.ResponseWriter, a answer) {
 	}
 	var body bytes.Buffer
 	switch {
-	case a.css:
+	case a.asset != nil:
 		header.Set("Cache-Control", "public, max-age=3600")
-		header.Set("Content-Type", "text/css; charset=utf-8")
-		body.Write(stylesheet)
+		header.Set("Content-Type", a.asset.contentType)
+		body.Write(a.asset.data)
 	case a.page != "":
 		header.Set("Content-Type", "text/html; charset=utf-8")
 		view := struct {

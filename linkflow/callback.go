@@ -144,7 +144,7 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 	if missing := vault.MissingScopes(granted, t.Scopes); len(granted) > 0 && missing != nil {
 		return f.failed(r, s, &refusal{pageTooLittle, "scopes_missing", nil})
 	}
-	f.outcomes.record(t, Completed)
+	f.outcomes.record(t, connected)
 	f.tell(r.Context(), byUser(Linked, t))
 	if s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
 		return redirect(s.ReturnTo, f.drop(s))

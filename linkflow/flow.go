@@ -135,8 +135,9 @@ func (cfg *Config) check() error {
 		return errors.New("client secret: required")
 	case cfg.Keys == nil:
 		return errors.New("keys: required")
-	case !pathPattern.MatchString(cfg.Path):
-		return fmt.Errorf("path: %q is not like /auth", cfg.Path)
+	}
+	if err := CheckPath(cfg.Path); err != nil {
+		return fmt.Errorf("path: %w", err)
 	}
 	if err := CheckOrigin(cfg.Origin); err != nil {
 		return fmt.Errorf("origin: %w", err)
@@ -145,6 +146,14 @@ func (cfg *Config) check() error {
 		if err := CheckOrigin(origin); err != nil {
 			return fmt.Errorf("return to: %w", err)
 		}
+	}
+	return nil
+}
+
+// CheckPath tells whether path is fit for [Config.Path].
+func CheckPath(path string) error {
+	if !pathPattern.MatchString(path) {
+		return errors.New("not slashes and plain words in turn")
 	}
 	return nil
 }
@@ -215,6 +224,7 @@ var pages = map[string]map[string]handler{
 	"callback":  {"GET": (*Flow).callback},
 	"confirm":   {"POST": (*Flow).postConfirm},
 	"style.css": {"GET": (*Flow).style, "HEAD": (*Flow).style},
+	"icon.svg":  {"GET": (*Flow).icon, "HEAD": (*Flow).icon},
 }
 
 // ServeHTTP serves the pages for browsers. It answers 404 to the status path,

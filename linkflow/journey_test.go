@@ -234,3 +234,14 @@ func TestOperatorsAgentNamesAreShown(t *testing.T) {
 	b = w.browser().toConfirm(w.link(w.caller("auth0|alice", "other-agent", nil), calendar))
 	b.want(200, "other-agent").want(200, "unverified")
 }
+
+func TestAnotherAccountThanTheOneThatServesIsNoSuccess(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	if err := w.tenant.Connect("auth0|alice", "google-oauth2", []string{"openid"}, "the account that the vault serves"); err != nil {
+		t.Fatal(err)
+	}
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	w.browser().toConsent(link).consent("allow").want(200, pageDone.Title)
+	w.wantState(alice, link, Failed)
+}

@@ -53,9 +53,33 @@ func (o *Outcomes) record(t ticket, state State) {
 	if entry.state == Completed {
 		return
 	}
-	entry.state = state
-	close(entry.changed)
-	entry.changed = make(chan struct{})
+	entry.change(state)
+	if state == connected {
+		entry.asking = nil // what the vault said before is no answer any more
+	}
+}
+
+// settle ends the doubt about an account that a flow connected: it failed if the
+// vault still wants a link, and is completed if the vault cannot be asked.
+func (o *Outcomes) settle(t ticket, insufficient bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	entry := o.entry(t)
+	if entry.state != connected {
+		return
+	}
+	if insufficient {
+		entry.change(Failed)
+	} else {
+		entry.change(Completed)
+	}
+}
+
+// change sets the state and wakes all who wait for that.
+func (e *outcome) change(state State) {
+	e.state = state
+	close(e.changed)
+	e.changed = make(chan struct{})
 }
 
 // known returns what is recorded of t, and a channel that is closed when that

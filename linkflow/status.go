@@ -33,6 +33,11 @@ const (
 	Failed State = "failed"
 	// Expired: the link has ended, and nothing else happened.
 	Expired State = "expired"
+
+	// connected: a flow has connected an account. Whether it is one that
+	// suffices is for the vault to say, when the agent asks; until then the
+	// agent is told Pending.
+	connected State = "connected"
 )
 
 // Status is the answer to an agent that asks for a link it handed over.
@@ -45,10 +50,10 @@ type Status struct {
 // pending it waits, for MaxWait at most, until something happens. If ctx ends or
 // the Flow is closed while it waits, it tells what is known by then.
 //
-// An account counts as connected when a flow has connected it or when the vault
-// serves it, however that came about; the vault is asked at most every two
-// seconds for each ticket. A failing vault is no error here: the state stays as
-// it is known.
+// An account counts as connected when the vault serves it with all that is
+// needed, however that came about; the vault is asked when a flow has ended, and
+// otherwise at most every two seconds for each ticket. A failing vault is no
+// error here: the state stays as it is known.
 //
 // Errors are ErrNoTicket, or that there are no keys to open the ticket with.
 func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText string, wait time.Duration) (Status, error) {
@@ -97,11 +102,14 @@ func (f *Flow) pause(ctx context.Context, changed, answered <-chan struct{}, d t
 // statusOf is what is known of t, without asking anybody.
 func (f *Flow) statusOf(t ticket) Status {
 	state, _ := f.outcomes.known(t)
-	if state == "" {
+	expired := time.Now().Unix() >= t.Expiry
+	switch {
+	case state == connected && expired:
+		state = Completed
+	case state == "" && expired:
+		state = Expired
+	case state == "" || state == connected:
 		state = Pending
-		if time.Now().Unix() >= t.Expiry {
-			state = Expired
-		}
 	}
 	return Status{state, t.Connection}
 }
@@ -121,20 +129,25 @@ func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket
 	if finish != nil {
 		go func() {
 			defer finish()
-			f.ask(context.WithoutCancel(ctx), caller, t)
+			f.ask(context.WithoutCancel(ctx), caller, t, state == connected)
 		}()
 	}
 	return asking
 }
 
-func (f *Flow) ask(ctx context.Context, caller *vault.AccessToken, t ticket) {
+// ask asks the vault. Only if a flow had ended before does a refusal say
+// something about what that flow connected.
+func (f *Flow) ask(ctx context.Context, caller *vault.AccessToken, t ticket, afterFlow bool) {
 	_, err := f.vault.Token(ctx, caller, vault.Request{Connection: t.Connection, LoginHint: t.LoginHint, Scopes: t.Scopes})
 	if err == nil {
 		f.outcomes.record(t, Completed)
 		return
 	}
-	var e *vault.Error
-	if errors.As(err, &e) && e.Code == vault.CodeMisconfigured {
+	e, ok := errors.AsType[*vault.Error](err)
+	if afterFlow {
+		f.outcomes.settle(t, ok && e.NeedsLink())
+	}
+	if ok && e.Code == vault.CodeMisconfigured {
 		event := byUser(Fault, t)
 		event.Reason, event.Err = e.Reason, err
 		f.tell(ctx, event)

@@ -135,8 +135,11 @@ type oauthError struct {
 // what the request carried: a description that repeats part of one is dropped.
 func parseOAuthError(body []byte, secrets ...string) (code string, description error, ok bool) {
 	var e oauthError
-	if err := decode(body, &e); err != nil || !isReason(e.Code) || RepeatsSecret(e.Code, secrets...) {
+	if err := decode(body, &e); err != nil || e.Code == "" || printable(e.Code) != e.Code {
 		return "", nil, false
+	}
+	if !isReason(e.Code) || RepeatsSecret(e.Code, secrets...) {
+		e.Code = "unnamed_error"
 	}
 	text := e.Description
 	if text == "" {
