@@ -70,7 +70,11 @@ func run(ctx context.Context, auto bool) error {
 	if auto {
 		return play(ctx, os.Stdout, tokens.AccessToken)
 	}
-	explain(tenant, tokens.AccessToken)
+	answer, err := askForLink(ctx, tokens.AccessToken)
+	if err != nil {
+		return err
+	}
+	explain(tenant, tokens.AccessToken, answer.LinkURL)
 	<-ctx.Done()
 	return nil
 }
@@ -141,7 +145,7 @@ func seedSecret(clientID string) string {
 }
 
 // explain says what a person can do now.
-func explain(tenant *auth0test.Server, token string) {
+func explain(tenant *auth0test.Server, token, link string) {
 	fmt.Printf(`
 Ready: Caddy on %s, the local Auth0 tenant on %s,
 Google's stand-in on %s, GitHub's on %s.
@@ -152,9 +156,13 @@ Google's stand-in on %s, GitHub's on %s.
    TOKEN=%s
    curl -i -H "Authorization: Bearer $TOKEN" %s
 
-2. The answer is a 401 with a link_url. Open it in a browser, press Continue,
-   sign in as %s with the password %s,
-   confirm, and grant access at the stand-in.
+2. The answer is a 401 with a link_url. Open it in a browser, or this one, which
+   works for ten minutes:
+
+   %s
+
+   Press Continue, sign in as %s with the password
+   %s, confirm, and grant access at the stand-in.
 
 3. Repeat the curl command: now it shows the events.
 
@@ -165,5 +173,5 @@ you are done, and goes on by itself:
 
 Press Ctrl-C to stop.
 `, proxyURL, tenant.URL, tenant.GoogleURL, tenant.GitHubURL,
-		token, calls[0].url, user, password, calls[1].url)
+		token, calls[0].url, link, user, password, calls[1].url)
 }

@@ -47,14 +47,32 @@ type linkAnswer struct {
 	StatusURL string `json:"status_url"`
 }
 
+// askForLink makes the agent's first call, which has to be answered with a link.
+func askForLink(ctx context.Context, token string) (*linkAnswer, error) {
+	s := &story{token: token}
+	status, body, err := s.call(ctx, calls[0].url)
+	if err != nil {
+		return nil, err
+	}
+	return readLink(status, body)
+}
+
+func readLink(status int, body []byte) (*linkAnswer, error) {
+	var answer linkAnswer
+	if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusUnauthorized || answer.LinkURL == "" {
+		return nil, fmt.Errorf("the first call was answered %d: %s", status, body)
+	}
+	return &answer, nil
+}
+
 func (s *story) tell(ctx context.Context, apiURL string) error {
 	status, body, err := s.call(ctx, apiURL)
 	if err != nil {
 		return err
 	}
-	var answer linkAnswer
-	if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusUnauthorized || answer.LinkURL == "" {
-		return fmt.Errorf("the first call was answered %d: %s", status, body)
+	answer, err := readLink(status, body)
+	if err != nil {
+		return err
 	}
 	s.step("agent calls", status, answer.Error)
 	if err := s.connect(ctx, answer.LinkURL); err != nil {
