@@ -116,7 +116,7 @@ type Cache struct {
 // Budget bounds the calls to Auth0, so that a looping agent does not spend the
 // tenant's rate limit.
 type Budget struct {
-	// Exchanges that one agent may cause for one user in a minute. Default: 120.
+	// Exchanges that one agent may cause for one user in a minute. Default: 300.
 	User int `json:"user,omitempty"`
 
 	// Calls a second that may go to the tenant, ten seconds' worth at once.

@@ -96,7 +96,7 @@ func TestDefaultBudgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newTenant()
 		s.serveVault(minting(object{"expires_in": 0}))
-		if passed, _ := spending(t, s.client(t, Config{}), alice(t, "raw"), 200); passed != DefaultUserBudget {
+		if passed, _ := spending(t, s.client(t, Config{}), alice(t, "raw"), 400); passed != DefaultUserBudget {
 			t.Errorf("%d passed", passed)
 		}
 	})

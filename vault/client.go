@@ -28,7 +28,7 @@ const (
 
 	// DefaultUserBudget is how many exchanges one agent may cause for one user
 	// in a minute: far above any sane need, since answers are cached.
-	DefaultUserBudget = 120
+	DefaultUserBudget = 300
 
 	// DefaultTenantBudget is how many calls a second all callers together may
 	// cause. It fits the Authentication API limit of Auth0's enterprise plans;

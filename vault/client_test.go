@@ -126,7 +126,7 @@ func TestPromisedLimits(t *testing.T) {
 		"a revoked link lives on":         {DefaultMaxAge, time.Hour},
 		"answers that are kept":           {DefaultMaxEntries, 100_000},
 		"the longest Retry-After":         {maxRetryAfter, time.Minute},
-		"an agent's budget for a user":    {DefaultUserBudget, 120},
+		"an agent's budget for a user":    {DefaultUserBudget, 300},
 		"the tenant's budget in a second": {DefaultTenantBudget, 100},
 	} {
 		if tt.got != tt.want {
