@@ -17,5 +17,6 @@
 // the upstream gets), response.go (what of the upstream's answer passes),
 // answers.go (every byte that an agent gets from us), link.go (the other
 // handler). In the order of a configuration: caddyfile.go and
-// caddyfile_tenant.go, app.go, tenant.go, expand.go, linkkey.go, handler.go.
+// caddyfile_tenant.go, app.go, tenant.go, expand.go, linkkey.go, handler.go,
+// sites.go.
 package caddymodule

@@ -111,7 +111,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
-// Validate checks what needs no tenant.
+// Validate checks the resolved configuration.
 func (h *Handler) Validate() error {
 	if h.Connection == "" || !httpguts.ValidHeaderFieldValue(h.Connection) {
 		return errors.New("connection: expected the name of an Auth0 connection")
@@ -119,19 +119,8 @@ func (h *Handler) Validate() error {
 	if len(h.allowClients) == 0 {
 		return fmt.Errorf("token_vault %s: allow_clients: name the agents that may use this route, here or on the tenant; * means any", h.Connection)
 	}
-	for _, list := range []struct {
-		name   string
-		scopes []string
-	}{{"scopes", h.Scopes}, {"max_scopes", h.MaxScopes}, {"require_scopes", h.RequireScopes}} {
-		if err := checkScopes(list.scopes); err != nil {
-			return fmt.Errorf("%s: %w", list.name, err)
-		}
-	}
-	if size := len(strings.Join(h.Scopes, " ")); size > maxScopes && h.tenant.flow != nil {
-		return fmt.Errorf("scopes: together %d characters, a link has room for %d", size, maxScopes)
-	}
-	if excess := vault.MissingScopes(h.MaxScopes, h.Scopes); h.MaxScopes != nil && excess != nil {
-		return fmt.Errorf("max_scopes: has to include all of scopes; %s is not", strings.Join(excess, ", "))
+	if err := h.validateScopes(); err != nil {
+		return err
 	}
 	if !slices.Contains(onMissingWords, h.OnMissing) && h.OnMissing != "" {
 		return fmt.Errorf("on_missing %q: expected one of %s", h.OnMissing, strings.Join(onMissingWords, ", "))
@@ -148,6 +137,24 @@ func (h *Handler) Validate() error {
 // maxScopes is how long the scopes of a route may be together, in characters: a
 // link carries them.
 const maxScopes = 1000
+
+func (h *Handler) validateScopes() error {
+	for _, list := range []struct {
+		name   string
+		scopes []string
+	}{{"scopes", h.Scopes}, {"max_scopes", h.MaxScopes}, {"require_scopes", h.RequireScopes}} {
+		if err := checkScopes(list.scopes); err != nil {
+			return fmt.Errorf("%s: %w", list.name, err)
+		}
+	}
+	if size := len(strings.Join(h.Scopes, " ")); size > maxScopes && h.tenant.flow != nil {
+		return fmt.Errorf("scopes: together %d characters, a link has room for %d", size, maxScopes)
+	}
+	if excess := vault.MissingScopes(h.MaxScopes, h.Scopes); h.MaxScopes != nil && excess != nil {
+		return fmt.Errorf("max_scopes: has to include all of scopes; %s is not", strings.Join(excess, ", "))
+	}
+	return nil
+}
 
 // checkScopes tells whether each can be one scope of a list that is split at
 // spaces and commas.

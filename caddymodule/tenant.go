@@ -124,7 +124,7 @@ type Budget struct {
 	Tenant int `json:"tenant,omitempty"`
 }
 
-// expiry of the context of a page or link that needs the sealing key
+// storageTimeout bounds reading or making the sealing key in Caddy's storage.
 const storageTimeout = 10 * time.Second
 
 func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) error {

@@ -107,7 +107,9 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 	return done, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		entry.answered = time.Now()
+		if entry.asking == (<-chan struct{})(done) { // and not a question asked since
+			entry.answered = time.Now()
+		}
 		close(done)
 	}
 }
