@@ -2,11 +2,7 @@ package linkflow
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -15,68 +11,10 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// DefaultPath is where the pages are unless [Config.Path] says otherwise. It is
-// the path that Auth0's SDKs use.
-const DefaultPath = "/auth"
-
 // requestTime bounds the work for one request of a browser. It is several calls
 // to Auth0 at most, and goes on when the browser leaves: an account that Auth0
 // has connected must not go unrecorded.
 const requestTime = 30 * time.Second
-
-// Config describes the link pages of one tenant.
-type Config struct {
-	// Vault verifies tokens of the tenant and exchanges them. Required.
-	Vault *vault.Client
-
-	// Tenant is what the configuration calls the tenant. What is sealed for one
-	// name opens under no other. Default: the empty name.
-	Tenant string
-
-	// Origin is the public origin of the pages, such as
-	// "https://link.example.com". It is never taken from a request. http is
-	// accepted for loopback hosts only. Required.
-	Origin string
-
-	// Path is the path under which the pages are. Default: DefaultPath.
-	Path string
-
-	// ClientID and ClientSecret belong to the regular web application that
-	// people sign in to. Required.
-	ClientID     string
-	ClientSecret vault.Secret
-
-	// AuthMethod is how that application authenticates: "client_secret_post"
-	// (default) or "client_secret_basic".
-	AuthMethod string
-
-	// ReturnTo lists the origins that a finished flow may send the browser to,
-	// written as browsers write them. Default: none.
-	ReturnTo []string
-
-	// ClientNames maps an agent's client ID to what the pages call it. An agent
-	// that is not listed is called by its ID, marked as unverified.
-	ClientNames map[string]string
-
-	// Keys returns the keys of 32 bytes each that seal tickets and cookies: the
-	// first seals, all open. It is called when first needed, may do I/O, and is
-	// called again after a failure; success is remembered. Required.
-	Keys func(context.Context) ([][]byte, error)
-
-	// Outcomes remembers what became of tickets. Share one among the Flows of
-	// successive configurations. Default: a new one.
-	Outcomes *Outcomes
-
-	// Hook is told of everything an operator wants to know, once for every
-	// request that did something. It must be safe for concurrent use and
-	// should return soon. Default: nobody is told.
-	Hook func(context.Context, Event)
-}
-
-// StaticKeys returns a [Config.Keys] for keys that are known already.
-func StaticKeys(keys ...[]byte) func(context.Context) ([][]byte, error) {
-	return func(context.Context) ([][]byte, error) { return keys, nil }
-}
 
 // Flow makes links, serves their pages, and tells what became of them. Make one
 // with [New]. It is safe for concurrent use.
@@ -121,61 +59,6 @@ func New(cfg Config) (*Flow, error) {
 		outcomes:    cfg.Outcomes,
 		hook:        cfg.Hook,
 	}, nil
-}
-
-var pathPattern = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
-
-func (cfg *Config) check() error {
-	switch {
-	case cfg.Vault == nil:
-		return errors.New("vault: required")
-	case cfg.ClientID == "":
-		return errors.New("client id: required")
-	case cfg.ClientSecret.Reveal() == "":
-		return errors.New("client secret: required")
-	case cfg.Keys == nil:
-		return errors.New("keys: required")
-	}
-	if err := CheckPath(cfg.Path); err != nil {
-		return fmt.Errorf("path: %w", err)
-	}
-	if err := CheckOrigin(cfg.Origin); err != nil {
-		return fmt.Errorf("origin: %w", err)
-	}
-	for _, origin := range cfg.ReturnTo {
-		if err := CheckOrigin(origin); err != nil {
-			return fmt.Errorf("return to: %w", err)
-		}
-	}
-	return nil
-}
-
-// CheckPath tells whether path is fit for [Config.Path].
-func CheckPath(path string) error {
-	if !pathPattern.MatchString(path) {
-		return errors.New("not slashes and plain words in turn")
-	}
-	return nil
-}
-
-// CheckOrigin tells whether origin is fit for [Config.Origin] and
-// [Config.ReturnTo]. It accepts an origin only as browsers write it (RFC 6454
-// §6.1), since it is compared byte by byte.
-func CheckOrigin(origin string) error {
-	if origin == "" {
-		return errors.New("required")
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
-		return fmt.Errorf("%q is not an origin in lower case, such as https://link.example.com, with nothing after it", origin)
-	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !vault.IsLoopback(u.Hostname())) {
-		return fmt.Errorf("%q must be https; http is for loopback hosts only", origin)
-	}
-	if port := u.Port(); strings.HasSuffix(u.Host, ":") || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
-		return fmt.Errorf("%q: leave out the default port", origin)
-	}
-	return nil
 }
 
 // Close ends all waits in [Flow.Status] with the state that is known, also those

@@ -59,6 +59,9 @@ func (o *Outcomes) record(t ticket, state State) {
 	}
 }
 
+// begin notes that t's user has signed in and decides now.
+func (o *Outcomes) begin(t ticket) {}
+
 // settle ends the doubt about an account that a flow connected: it failed if the
 // vault still wants a link, and is completed if the vault cannot be asked.
 func (o *Outcomes) settle(t ticket, insufficient bool) {
