@@ -136,4 +136,3 @@ func CheckOrigin(origin string) error {
 	}
 	return nil
 }
-
