@@ -31,10 +31,11 @@ type claims struct {
 	Confirmation josejson.RawMessage `json:"cnf"`
 
 	// In ID tokens only.
-	Nonce    string `json:"nonce"`
-	Email    string `json:"email"`
-	Nickname string `json:"nickname"`
-	Name     string `json:"name"`
+	Nonce    string       `json:"nonce"`
+	AuthTime *numericDate `json:"auth_time"`
+	Email    string       `json:"email"`
+	Nickname string       `json:"nickname"`
+	Name     string       `json:"name"`
 }
 
 // audience is a string or an array of strings (RFC 7519 §4.1.3).
@@ -111,6 +112,9 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 
 func (c *claims) idToken() *IDToken {
 	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID}
+	if c.AuthTime != nil {
+		t.AuthTime = c.AuthTime.time()
+	}
 	for _, name := range []string{c.Email, c.Nickname, c.Name} {
 		if t.Name == "" {
 			t.Name = name

@@ -100,6 +100,9 @@ type IDToken struct {
 	// Name is how the user is known to people: e-mail address, nickname or
 	// name, in this order; empty if the token has none of them.
 	Name string
+	// AuthTime is when the user authenticated, to the second; zero if the token
+	// does not say. Auth0 says it where the login asked for max_age.
+	AuthTime time.Time
 }
 
 // VerifyIDToken checks an ID token that was issued to the client clientID in a

@@ -511,15 +511,51 @@ func TestVerifyIDTokenTellsWhoLoggedIn(t *testing.T) {
 		claims object
 		want   IDToken
 	}{
-		{object{"email": "a@example.com", "nickname": "a", "name": "A"}, IDToken{"auth0|alice", "", "a@example.com"}},
-		{object{"nickname": "a", "name": "A", "org_id": "org_1"}, IDToken{"auth0|alice", "org_1", "a"}},
-		{object{"name": "A"}, IDToken{"auth0|alice", "", "A"}},
-		{object{}, IDToken{"auth0|alice", "", ""}},
+		{object{"email": "a@example.com", "nickname": "a", "name": "A"}, IDToken{Subject: "auth0|alice", Name: "a@example.com"}},
+		{object{"nickname": "a", "name": "A", "org_id": "org_1"}, IDToken{Subject: "auth0|alice", OrgID: "org_1", Name: "a"}},
+		{object{"name": "A"}, IDToken{Subject: "auth0|alice", Name: "A"}},
+		{object{}, IDToken{Subject: "auth0|alice"}},
 	} {
 		raw := goodToken(with(tt.claims, object{"aud": "web", "azp": "web", "nonce": "n"}))
 		got, err := c.VerifyIDToken(t.Context(), raw, "web", "n")
 		if err != nil || *got != tt.want {
 			t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
 		}
+	}
+}
+
+// OpenID Connect Core §2: a JSON number of seconds, and only there on request.
+func TestVerifyIDTokenTellsWhenTheUserAuthenticated(t *testing.T) {
+	c := newTenant().client(t, Config{})
+	for _, tt := range []struct {
+		claim string // auth_time as JSON
+		want  string
+		time  time.Time
+	}{
+		{`1700000000`, "ok", time.Unix(1700000000, 0)},
+		{`1700000000.9`, "ok", time.Unix(1700000000, 0)},
+		{`0`, "ok", time.Unix(0, 0)}, // said, and long ago: not the zero Time
+		{`-1`, "ok", time.Unix(0, 0)},
+		{`null`, "ok", time.Time{}},
+		{`"1700000000"`, "malformed_claims", time.Time{}},
+		{`""`, "malformed_claims", time.Time{}},
+		{`true`, "malformed_claims", time.Time{}},
+		{`[1700000000]`, "malformed_claims", time.Time{}},
+		{`{}`, "malformed_claims", time.Time{}},
+		{`1,"auth_time":2`, "malformed_claims", time.Time{}},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			claims := strings.TrimSuffix(mustJSON(with(goodClaims(), object{"aud": "web", "azp": "web", "nonce": "n"})), "}")
+			raw := sign(rsaKey(), mustJSON(goodHeader()), claims+`,"auth_time":`+tt.claim+`}`)
+			got, err := c.VerifyIDToken(t.Context(), raw, "web", "n")
+			checkInvalid(t, err, tt.want)
+			if err == nil && !got.AuthTime.Equal(tt.time) {
+				t.Errorf("got %v, want %v", got.AuthTime, tt.time)
+			}
+		})
+	}
+	got, err := c.VerifyIDToken(t.Context(), goodToken(object{"aud": "web", "azp": "web", "nonce": "n"}), "web", "n")
+	if err != nil || !got.AuthTime.IsZero() {
+		t.Errorf("without auth_time: got %v, %v", got, err)
 	}
 }
