@@ -1,8 +1,10 @@
 package vault
 
 import (
+	"cmp"
 	"container/list"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,15 +36,19 @@ type Cache struct {
 	entries  map[string]*entry
 	accounts map[string]map[*entry]struct{}
 	recent   list.List
+	uses     uint64
 }
 
 // entry is a kept answer. One whose token was rejected stays, without its
-// answer, to remember when that was.
+// answer, to remember when that was, and so does one whose token is to be used
+// once: no answer means that the vault did serve the account.
 type entry struct {
 	key, account string
+	group, hint  string // see question.group
 	answer       *answer
 	until        time.Time
 	rejected     time.Time
+	used         uint64 // Cache.uses when it was used last
 	element      *list.Element
 }
 
@@ -82,7 +88,7 @@ func (c *Cache) board(q question, name string, oldest time.Time) (kept *answer, 
 	defer c.mu.Unlock()
 	e := c.entries[q.key]
 	if e != nil && e.answer != nil && time.Now().Before(e.until) && !e.answer.asked.Before(oldest) {
-		c.recent.MoveToFront(e.element)
+		c.use(e)
 		return e.answer, nil, false
 	}
 	if f := c.flights[name]; f != nil {
@@ -93,9 +99,9 @@ func (c *Cache) board(q question, name string, oldest time.Time) (kept *answer, 
 	return nil, f, true
 }
 
-// land gives the flight's answer to those who wait, and keeps it under key
-// until then, unless the account was forgotten since the flight began.
-func (c *Cache) land(name string, f *flight, key string, until time.Time, maxEntries int) {
+// land gives the flight's answer to those who wait, and keeps it as the answer
+// to q until then, unless the account was forgotten since the flight began.
+func (c *Cache) land(name string, f *flight, q question, until time.Time, maxEntries int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer close(f.done)
@@ -103,7 +109,7 @@ func (c *Cache) land(name string, f *flight, key string, until time.Time, maxEnt
 		return
 	}
 	delete(c.flights, name)
-	e := c.entries[key]
+	e := c.entries[q.key]
 	if !time.Now().Before(until) {
 		if f.answer.err == nil && e != nil {
 			e.answer = nil // a token to be used once supersedes a kept one
@@ -111,13 +117,16 @@ func (c *Cache) land(name string, f *flight, key string, until time.Time, maxEnt
 		return // a failure says nothing about the kept answer
 	}
 	if f.answer.token != nil {
-		f.answer.token.key = key
+		f.answer.token.key = q.key
 	}
 	if e == nil {
-		e = c.add(key, f.account)
+		e = c.add(q)
 	}
 	e.answer, e.until = f.answer, until
-	c.recent.MoveToFront(e.element)
+	c.use(e)
+	if hinted := c.hinted(q); len(hinted) > MaxLoginHints {
+		c.remove(hinted[MaxLoginHints])
+	}
 	for len(c.entries) > maxEntries {
 		c.remove(c.recent.Back().Value.(*entry))
 	}
@@ -148,14 +157,50 @@ func (c *Cache) reject(token *Token) bool {
 	return true
 }
 
-func (c *Cache) add(key, account string) *entry {
-	e := &entry{key: key, account: account}
-	e.element = c.recent.PushFront(e)
-	c.entries[key] = e
-	if c.accounts[account] == nil {
-		c.accounts[account] = make(map[*entry]struct{})
+// loginHints lists the hints of q's group that the vault served an account
+// under, the last used first.
+func (c *Cache) loginHints(q question) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var hints []string
+	for _, e := range c.hinted(q) {
+		if e.answer == nil || e.answer.err == nil {
+			hints = append(hints, e.hint)
+		}
 	}
-	c.accounts[account][e] = struct{}{}
+	return hints
+}
+
+// hinted are the entries of q's group that have a login hint, the last used
+// first. Their number is bounded by land, so that an agent which makes hints up
+// pushes out its own answers and nobody else's.
+func (c *Cache) hinted(q question) []*entry {
+	var hinted []*entry
+	group := q.group()
+	for e := range c.accounts[q.account] {
+		if e.hint != "" && e.group == group {
+			hinted = append(hinted, e)
+		}
+	}
+	slices.SortFunc(hinted, func(a, b *entry) int { return cmp.Compare(b.used, a.used) })
+	return hinted
+}
+
+// use makes e the entry that was used last.
+func (c *Cache) use(e *entry) {
+	c.uses++
+	e.used = c.uses
+	c.recent.MoveToFront(e.element)
+}
+
+func (c *Cache) add(q question) *entry {
+	e := &entry{key: q.key, account: q.account, group: q.group(), hint: q.request.LoginHint}
+	e.element = c.recent.PushFront(e)
+	c.entries[e.key] = e
+	if c.accounts[e.account] == nil {
+		c.accounts[e.account] = make(map[*entry]struct{})
+	}
+	c.accounts[e.account][e] = struct{}{}
 	return e
 }
 

@@ -40,7 +40,9 @@
 // all that an answer depends on, so nothing crosses from one user, agent,
 // organization, account, API or tenant to another. Nothing is written to disk.
 // Provider tokens stay until they expire or for [Config.MaxAge], whichever ends
-// first; [Client.Forget] and [Client.Reject] drop them earlier.
+// first; [Client.Forget] and [Client.Reject] drop them earlier. Of a user's
+// accounts that an agent asks for by login hint the [MaxLoginHints] used last are
+// kept.
 //
 // # Secrets
 //

@@ -45,6 +45,10 @@ func (c *Client) question(caller *AccessToken, req Request) question {
 	}
 }
 
+// group is the key without the login hint: questions that differ in nothing but
+// that, of one user, agent, organization and connection, share it.
+func (q question) group() string { return strings.TrimSuffix(q.key, joinKey(q.request.LoginHint)) }
+
 // joinKey joins parts so that no two lists of parts give the same key.
 func joinKey(parts ...string) string {
 	var b strings.Builder
@@ -82,7 +86,7 @@ func (c *Client) fly(ctx context.Context, q question, name string, f *flight) {
 		subject: q.subject,
 		err:     &Error{Code: CodeUnavailable, Reason: "internal", Err: errors.New("the exchange did not finish")},
 	}
-	defer func() { c.cache.land(name, f, q.key, c.keep(f.answer), c.maxEntries) }()
+	defer func() { c.cache.land(name, f, q, c.keep(f.answer), c.maxEntries) }()
 
 	user := joinKey(c.issuer, q.caller.Subject, q.caller.agent)
 	if wait := c.cache.budgets.spend("user", user, float64(c.userBudget)/60, c.userBudget); wait > 0 {

@@ -14,6 +14,10 @@ import (
 // by: a user who has just connected it elsewhere is not sent to connect again.
 const linkMaxAge = 2 * time.Second
 
+// MaxLoginHints is how many login hints are remembered of one user, agent and
+// connection: more accounts than people have at one provider.
+const MaxLoginHints = 8
+
 // Request says which of a caller's provider tokens is wanted.
 type Request struct {
 	// Connection is the name of the Auth0 connection. Required.
@@ -112,6 +116,19 @@ func (a *answer) judge(req Request) (*Token, error) {
 // what they bring is not kept.
 func (c *Client) Forget(subject, connection string) {
 	c.cache.forget(joinKey(c.issuer, subject, connection))
+}
+
+// LoginHints returns the login hints under which the vault has served accounts
+// of the user who caller speaks for at a connection, the last used first, at
+// most MaxLoginHints. Nil if there are none. Only what this very agent asked for,
+// in this organization, through this Client's API and exchange client, is told.
+//
+// They come from what is kept for [Client.Token], some of which may have expired
+// since; the vault is not asked. A hint that the vault has no account for, or
+// whose account it refuses, is not among them. Safe for concurrent use; the
+// slice is the caller's.
+func (c *Client) LoginHints(caller *AccessToken, connection string) []string {
+	return c.cache.loginHints(c.question(caller, Request{Connection: connection}))
 }
 
 // Reject drops a token that the provider answered 401 to, so that the next call
