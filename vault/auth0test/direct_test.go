@@ -2,6 +2,7 @@ package auth0test_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -47,3 +48,27 @@ func directly(t *testing.T, tn *auth0test.Tenant, path string, body any) answer 
 	_ = json.Unmarshal(w.Body.Bytes(), &a.JSON)
 	return a
 }
+
+// unheard is a tenant on the seeds that does not listen, and a browser that
+// reaches it all the same: for a bubble's clock.
+func unheard(t *testing.T) (*auth0test.Server, *browser) {
+	t.Helper()
+	const base = "http://tenant.test"
+	tn, err := auth0test.New(auth0test.Seeds(), auth0test.URLs{Issuer: base, Google: "http://google.test", GitHub: "http://github.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t)
+	b.c.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		tn.Handler().ServeHTTP(w, r)
+		return w.Result(), nil
+	})
+	return &auth0test.Server{Tenant: tn, URL: base}, b
+}
+
+// A roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

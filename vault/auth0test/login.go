@@ -130,13 +130,15 @@ func (t *Tenant) serveLogout(w http.ResponseWriter, r *http.Request) {
 	t.mu.Unlock()
 	setCookie(w, sessionCookie, "", -1)
 	q := r.URL.Query()
-	target := q.Get("returnTo")
+	client, target := t.cfg.client(q.Get("client_id")), q.Get("returnTo")
+	if target == "" && client != nil && len(client.AllowedLogoutURLs) > 0 {
+		target = client.AllowedLogoutURLs[0] // Auth0 takes the first one then
+	}
 	if target == "" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("OK"))
 		return
 	}
-	client := t.cfg.client(q.Get("client_id"))
 	if client == nil || !slices.Contains(client.AllowedLogoutURLs, target) {
 		showError(w, http.StatusBadRequest, "invalid_request",
 			"The \"returnTo\" querystring parameter \""+target+"\" is not defined as a valid URL in \"Allowed Logout URLs\".")

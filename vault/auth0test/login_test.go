@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -94,6 +96,77 @@ func TestSessionSparesTheSecondLogin(t *testing.T) {
 	}
 	if q := b.login(s, "alice", none...); q.Get("error") != "login_required" {
 		t.Errorf("after the logout: %v", q)
+	}
+}
+
+func TestMaxAgeAsksForARecentLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := unheard(t)
+		idToken := func(q url.Values) map[string]any {
+			t.Helper()
+			form := values("grant_type", "authorization_code", "client_id", "demo-agent", "client_secret", "demo-agent-secret",
+				"code", q.Get("code"), "redirect_uri", agentBack)
+			a := do(t, b.c, request(t, http.MethodPost, s.URL+"/oauth/token", "application/x-www-form-urlencoded", form.Encode()))
+			if a.Status != 200 {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+			return claims(t, a.JSON["id_token"].(string))
+		}
+		recent, silently := []string{"max_age", "300"}, []string{"max_age", "300", "prompt", "none"}
+		began := time.Now()
+		if c := idToken(b.login(s, "alice")); c["auth_time"] != nil {
+			t.Errorf("auth_time without max_age: %v", c)
+		}
+		time.Sleep(300 * time.Second)
+		if c := idToken(b.login(s, "nobody", silently...)); c["auth_time"] != float64(began.Unix()) {
+			t.Errorf("a session of 300 s: %v, logged in at %d", c, began.Unix())
+		}
+		time.Sleep(time.Second)
+		if q := b.login(s, "nobody", silently...); q.Get("error") != "login_required" {
+			t.Errorf("a session of 301 s, silently: %v", q)
+		}
+		q := values("response_type", "code", "client_id", "demo-agent", "redirect_uri", agentBack, "max_age", "300")
+		if page, at := b.open(s.URL+"/authorize?"+q.Encode(), agentBack); page.Status != 200 || !strings.HasPrefix(at, s.URL+"/u/login?") {
+			t.Errorf("a session of 301 s: no login page but %d at %s", page.Status, at)
+		}
+		if c := idToken(b.login(s, "alice", recent...)); c["auth_time"] != float64(time.Now().Unix()) {
+			t.Errorf("after logging in again: %v at %d", c, time.Now().Unix())
+		}
+		if q := b.login(s, "nobody", silently...); q.Get("code") == "" {
+			t.Errorf("the new session does not count: %v", q)
+		}
+	})
+}
+
+// Auth0: "If the client_id parameter is included and the returnTo URL is NOT
+// set, the server returns the user to the first Allowed Logout URLs".
+func TestLogoutGoesWhereTheClientAllows(t *testing.T) {
+	s := tenant(t)
+	const accounts = "http://localhost:8080/auth/accounts"
+	for name, tt := range map[string]struct {
+		query  url.Values
+		status int
+		target string
+	}{
+		"nothing said":            {values(), 200, ""},
+		"a client":                {values("client_id", "link-pages"), 302, accounts},
+		"a client without URLs":   {values("client_id", "demo-agent"), 200, ""},
+		"an unknown client":       {values("client_id", "x"), 200, ""},
+		"an allowed URL":          {values("client_id", "link-pages", "returnTo", "http://127.0.0.1:8080/auth/accounts"), 302, "http://127.0.0.1:8080/auth/accounts"},
+		"another URL":             {values("client_id", "link-pages", "returnTo", "https://evil.example/"), 400, ""},
+		"another client's":        {values("client_id", "demo-agent", "returnTo", accounts), 400, ""},
+		"a URL, and no client":    {values("returnTo", accounts), 400, ""},
+		"a URL of unknown client": {values("client_id", "x", "returnTo", accounts), 400, ""},
+	} {
+		b := newBrowser(t)
+		b.login(s, "alice")
+		a := b.get(s.URL + "/v2/logout?" + tt.query.Encode())
+		if a.Status != tt.status || a.Header.Get("Location") != tt.target {
+			t.Errorf("%s: %d to %q, want %d to %q", name, a.Status, a.Header.Get("Location"), tt.status, tt.target)
+		}
+		if q := b.login(s, "nobody", "prompt", "none"); q.Get("error") != "login_required" {
+			t.Errorf("%s: still logged in: %v", name, q)
+		}
 	}
 }
 

@@ -50,7 +50,10 @@ func seedClients() []Client {
 			GrantTypes:        []string{grantCode, grantRefresh},
 			OrganizationUsage: "allow",
 			Callbacks:         []string{"http://localhost:8080/auth/callback", "http://127.0.0.1:8080/auth/callback"},
-			AllowedLogoutURLs: []string{"http://localhost:8080/", "http://127.0.0.1:8080/"},
+			AllowedLogoutURLs: []string{
+				"http://localhost:8080/auth/accounts", "http://127.0.0.1:8080/auth/accounts",
+				"http://localhost:8080/", "http://127.0.0.1:8080/",
+			},
 		},
 		{
 			ClientID: "demo-agent", ClientSecret: "demo-agent-secret", Name: "Demo agent",
