@@ -96,7 +96,7 @@ func (t *Tenant) Connect(user, connection string, scopes []string, providerUserI
 	if providerUserID == "" {
 		providerUserID = p.accountID(u.Email)
 	}
-	tokens := p.grantDirectly(providerUserID, scopes)
+	tokens := p.grantDirectly(c, providerUserID, scopes)
 	_, err = t.storeAccount(&account{
 		userID: u.UserID, connection: c.Name, providerUserID: providerUserID,
 		email: p.email(providerUserID), tokens: tokens,

@@ -23,6 +23,7 @@ type connectSession struct {
 	challenge   string
 	scopes      []string
 	hint        string
+	prompt      string
 	expires     time.Time
 
 	providerState string // of the provider leg; empty before and after
@@ -40,6 +41,7 @@ type connectBody struct {
 	Scopes              []string `json:"scopes"`
 	AuthorizationParams struct {
 		LoginHint string `json:"login_hint"`
+		Prompt    string `json:"prompt"`
 	} `json:"authorization_params"`
 }
 
@@ -59,7 +61,7 @@ func (t *Tenant) startConnect(w http.ResponseWriter, r *http.Request, who caller
 	s := &connectSession{
 		id: randomID(43), ticket: randomUUID(), who: who, connection: c,
 		redirectURI: body.RedirectURI, state: body.State, challenge: body.CodeChallenge,
-		scopes: body.Scopes, hint: body.AuthorizationParams.LoginHint,
+		scopes: body.Scopes, hint: body.AuthorizationParams.LoginHint, prompt: body.AuthorizationParams.Prompt,
 		expires: time.Now().Add(connectLifetime),
 	}
 	if s.scopes == nil {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // serveConnectTicket opens a ticket in the browser: once, in time, and only
@@ -30,7 +31,7 @@ func (t *Tenant) serveConnectTicket(w http.ResponseWriter, r *http.Request) {
 	s.providerState, s.browser = state, sso.sid
 	t.mu.Unlock()
 	p := t.providers[s.connection.Strategy]
-	http.Redirect(w, r, p.authorizeURL(s.connection, state, s.hint, s.providerScopes(), t.asksOffline(s)), http.StatusFound)
+	http.Redirect(w, r, p.authorizeURL(s.connection, t.providerQuery(s, state)), http.StatusFound)
 }
 
 // takeTicket finds the session of a ticket and spends the ticket.
@@ -51,6 +52,21 @@ func (t *Tenant) endConnect(s *connectSession) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.connecting, s.id)
+}
+
+// providerQuery is what the provider is asked for. Of authorization_params the
+// stand-ins understand login_hint and prompt.
+func (t *Tenant) providerQuery(s *connectSession, state string) url.Values {
+	q := url.Values{"scope": {strings.Join(s.providerScopes(), " ")}, "state": {state}}
+	if t.asksOffline(s) {
+		q.Set("access_type", "offline")
+	}
+	for name, value := range map[string]string{"login_hint": s.hint, "prompt": s.prompt} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
 }
 
 // providerScopes are what the provider is asked for; offline_access is Auth0's

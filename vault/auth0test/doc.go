@@ -36,7 +36,12 @@
 //	         /user  /user/repos
 //
 // Google spells the scopes email and profile out and issues a refresh token
-// only when the connection's options have offline_access. GitHub behaves as a
+// only when the connection's options have offline_access. The real one does so
+// only when it asks for consent too: the first time that an account grants these
+// scopes to this client, after a revocation, or with prompt=consent; that is the
+// setting google_refresh_token. The page is the same each time and shows the
+// prompt. With prompt=none there is none, and the answer is interaction_required;
+// GitHub takes no notice of that one. GitHub behaves as a
 // GitHub App with expiring user tokens: comma-separated scopes, a refresh token
 // always, good once.
 //
@@ -108,6 +113,7 @@
 //	delete_unknown_status     204; 404
 //	omit_www_authenticate     false; true: the My Account API's 401 has no challenge
 //	offline_access            connection: refresh tokens from Google if its options say so; always
+//	google_refresh_token      always: with every such connect; consent: as at Google, see above
 //	github_oauth_app          false; true: GitHub is a classic OAuth App without refresh tokens
 //	organizations             none: a list of {id, name, display_name, members}
 //	any_organization          false; true: every organization exists and has everybody

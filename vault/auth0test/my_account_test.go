@@ -141,6 +141,35 @@ func TestTicketServesOnlyItsUserOnce(t *testing.T) {
 	}
 }
 
+func TestPromptAndLoginHintReachTheProvider(t *testing.T) {
+	s := tenant(t)
+	b := aliceBrowser(t, s)
+	for _, connection := range []string{"google-oauth2", "github"} {
+		for _, prompt := range []string{"", "login", "consent", "select_account", "none"} {
+			params := map[string]any{"login_hint": "a-77"}
+			if prompt != "" {
+				params["prompt"] = prompt
+			}
+			l := startLink(t, s, map[string]any{"connection": connection, "scopes": nil, "authorization_params": params})
+			page, at := b.open(l.open, callback)
+			if connection == "google-oauth2" && prompt == "none" {
+				u, _ := url.Parse(at)
+				if q := u.Query(); !strings.HasPrefix(at, callback) || q.Get("error") != "interaction_required" || q.Get("state") != "s1" || q.Has("connect_code") {
+					t.Errorf("%s, none: ended at %s", connection, at)
+				}
+				continue
+			}
+			u, _ := url.Parse(at)
+			if q := u.Query(); page.Status != 200 || q.Get("prompt") != prompt || q.Get("login_hint") != "a-77" {
+				t.Errorf("%s, %q: %d at %s", connection, prompt, page.Status, at)
+			}
+			if !strings.Contains(page.Body, `<option value="a-77">`) || strings.Contains(page.Body, "prompt: "+prompt) != (prompt != "") {
+				t.Errorf("%s, %q: the page does not show it: %s", connection, prompt, page.Body)
+			}
+		}
+	}
+}
+
 func TestDeclinedConsentComesBackAsAnError(t *testing.T) {
 	s := tenant(t)
 	for connection, change := range map[string]map[string]any{"google": nil, "github": {"connection": "github", "scopes": nil}} {
@@ -368,6 +397,12 @@ func TestAccountsCanBeListedAndDeleted(t *testing.T) {
 		return do(t, http.DefaultClient, req)
 	}
 	id := first["id"].(string)
+	readOnly := accessToken(t, s, func(r *auth0test.TokenRequest) {
+		r.ClientID, r.Audience, r.Scope = "link-pages", s.Issuer()+"me/", "create:me:connected_accounts read:me:connected_accounts"
+	})
+	if a := remove(readOnly, id); a.Status != 403 || a.JSON["type"] != "https://auth0.com/api-errors/A0E-403-0002" || len(list("")) != 4 {
+		t.Errorf("without the scope to delete: %d %s", a.Status, a.Body)
+	}
 	if a := remove(bob, id); a.Status != 204 || len(list("")) != 4 {
 		t.Errorf("bob deletes alice's account: %d", a.Status)
 	}

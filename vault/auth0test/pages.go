@@ -27,6 +27,7 @@ type consentView struct {
 	Provider, Action, Request, Client string
 	Accounts                          []accountView
 	Scopes                            []string
+	Prompt                            string // as it was asked for
 }
 
 type accountView struct {

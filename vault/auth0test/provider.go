@@ -37,16 +37,20 @@ type provider struct {
 	client   *http.Client // reaches handler without a network
 	callback string
 
-	mu      sync.Mutex // guards all below; taken after the tenant's mutex
-	pending map[string]*providerRequest
-	codes   map[string]*providerCode
-	access  map[string]*providerToken
-	refresh map[string]*providerGrant
+	mu       sync.Mutex // guards all below; taken after the tenant's mutex
+	pending  map[string]*providerRequest
+	codes    map[string]*providerCode
+	access   map[string]*providerToken
+	refresh  map[string]*providerGrant
+	consents map[consenter][]string // all scopes that were ever granted
 }
+
+// A consenter is an account, and the client that it granted something.
+type consenter struct{ account, clientID string }
 
 // A providerGrant is one consent of one account.
 type providerGrant struct {
-	account string
+	consenter
 	scopes  []string
 	offline bool
 	revoked bool
@@ -60,16 +64,16 @@ type providerToken struct {
 
 // A providerRequest is an authorization request whose consent page is open.
 type providerRequest struct {
-	clientID, redirectURI, state, hint string
-	scopes                             []string
-	offline                            bool
+	clientID, redirectURI, state string
+	scopes, prompt               []string
+	offline                      bool
 }
 
 // A providerCode waits for the token endpoint.
 type providerCode struct {
-	grant                 *providerGrant
-	clientID, redirectURI string
-	expires               time.Time
+	grant       *providerGrant
+	redirectURI string
+	expires     time.Time
 }
 
 // start makes a provider usable once its own fields are set.
@@ -77,6 +81,7 @@ func (p *provider) start(t *Tenant, api *http.ServeMux) *provider {
 	p.tenant, p.callback = t, t.base+"/login/callback"
 	p.pending, p.codes = map[string]*providerRequest{}, map[string]*providerCode{}
 	p.access, p.refresh = map[string]*providerToken{}, map[string]*providerGrant{}
+	p.consents = map[consenter][]string{}
 	api.HandleFunc("GET "+p.authorizePath, p.serveConsentPage)
 	api.HandleFunc("POST "+p.authorizePath, p.serveConsent)
 	api.HandleFunc("POST "+p.tokenPath, p.serveToken)
@@ -126,11 +131,24 @@ func (p *provider) knows(id, secret string) bool {
 	return false
 }
 
-// grantDirectly is a consent without a page.
-func (p *provider) grantDirectly(account string, scopes []string) providerTokens {
+// grantDirectly is a consent without a page, for a connection.
+func (p *provider) grantDirectly(c *Connection, account string, scopes []string) providerTokens {
+	id, _ := p.credentials(c)
+	g := &providerGrant{consenter: consenter{account, id}, scopes: p.spelling(scopes), offline: true}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.stored(p.mint(&providerGrant{account: account, scopes: p.spelling(scopes), offline: true}, ""))
+	p.consent(g, g.scopes)
+	return p.stored(p.mint(g, ""))
+}
+
+// consent takes note of a grant, and reports whether the account had to be
+// asked: it had granted something of what was asked for never before. The
+// caller holds p.mu.
+func (p *provider) consent(g *providerGrant, asked []string) (first bool) {
+	before, known := p.consents[g.consenter]
+	all := slices.Concat(before, g.scopes)
+	p.consents[g.consenter] = intersect(all, all) // each once
+	return !known || len(intersect(asked, before)) < len(asked)
 }
 
 // A mintedToken is the token endpoint's success, members in both providers'
@@ -179,19 +197,21 @@ func splitScopes(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
 }
 
-// revoke ends the grant behind an access or refresh token.
+// revoke ends the grant behind an access or refresh token. The account will be
+// asked anew.
 func (p *provider) revoke(token string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	g := p.refresh[token]
 	if at := p.access[token]; at != nil {
-		at.grant.revoked = true
-		return true
+		g = at.grant
 	}
-	if g := p.refresh[token]; g != nil {
-		g.revoked = true
-		return true
+	if g == nil {
+		return false
 	}
-	return false
+	g.revoked = true
+	delete(p.consents, g.consenter)
+	return true
 }
 
 // check finds the grant of an access token that is good right now.
@@ -214,19 +234,12 @@ func bearer(r *http.Request, schemes ...string) string {
 	return token
 }
 
-// authorizeURL is where Auth0 sends the browser for a consent.
-func (p *provider) authorizeURL(c *Connection, state, hint string, scopes []string, offline bool) string {
+// authorizeURL is where Auth0 sends the browser for a consent to what q asks.
+func (p *provider) authorizeURL(c *Connection, q url.Values) string {
 	id, _ := p.credentials(c)
-	q := url.Values{
-		"client_id": {id}, "redirect_uri": {p.callback}, "response_type": {"code"},
-		"scope": {strings.Join(scopes, " ")}, "state": {state},
-	}
-	if offline {
-		q.Set("access_type", "offline")
-	}
-	if hint != "" {
-		q.Set("login_hint", hint)
-	}
+	q.Set("client_id", id)
+	q.Set("redirect_uri", p.callback)
+	q.Set("response_type", "code")
 	return addQuery(p.base+p.authorizePath, q)
 }
 

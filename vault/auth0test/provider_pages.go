@@ -25,9 +25,15 @@ func (p *provider) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 		redirect(w, r, target, url.Values{"error": {"unsupported_response_type"}, "state": q["state"]})
 		return
 	}
+	prompt := strings.Fields(q.Get("prompt"))
+	if p.strategy != "github" && slices.Contains(prompt, "none") {
+		// Choosing the account takes a page. GitHub does not know the word.
+		redirect(w, r, target, url.Values{"error": {"interaction_required"}, "state": q["state"]})
+		return
+	}
 	request := &providerRequest{
-		clientID: id, redirectURI: target, state: q.Get("state"), hint: q.Get("login_hint"),
-		scopes:  splitScopes(q.Get("scope")),
+		clientID: id, redirectURI: target, state: q.Get("state"),
+		scopes: splitScopes(q.Get("scope")), prompt: prompt,
 		offline: p.alwaysOffline || q.Get("access_type") == "offline",
 	}
 	key := randomID(32)
@@ -36,7 +42,7 @@ func (p *provider) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 	p.mu.Unlock()
 	writePage(w, http.StatusOK, consentPage, consentView{
 		Provider: p.name, Action: p.authorizePath, Request: key, Client: id,
-		Accounts: p.knownAccounts(request.hint), Scopes: request.scopes,
+		Accounts: p.knownAccounts(q.Get("login_hint")), Scopes: request.scopes, Prompt: strings.Join(prompt, " "),
 	})
 }
 
@@ -92,13 +98,17 @@ func (p *provider) serveConsent(w http.ResponseWriter, r *http.Request) {
 
 func (p *provider) newCode(request *providerRequest, account string, scopes []string) string {
 	code := "4/" + randomID(40)
+	g := &providerGrant{
+		consenter: consenter{account, request.clientID},
+		scopes:    p.spelling(scopes), offline: request.offline,
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.codes[code] = &providerCode{
-		grant:    &providerGrant{account: account, scopes: p.spelling(scopes), offline: request.offline},
-		clientID: request.clientID, redirectURI: request.redirectURI,
-		expires: time.Now().Add(10 * time.Minute),
+	shown := p.consent(g, p.spelling(request.scopes)) || slices.Contains(request.prompt, "consent")
+	if p.strategy != "github" && p.tenant.cfg.Settings.GoogleRefreshToken == "consent" && !shown {
+		g.offline = false
 	}
+	p.codes[code] = &providerCode{grant: g, redirectURI: request.redirectURI, expires: time.Now().Add(10 * time.Minute)}
 	return code
 }
 
@@ -148,7 +158,7 @@ func (p *provider) redeemAtProvider(form params) (mintedToken, bool) {
 	code := p.codes[form["code"]]
 	delete(p.codes, form["code"])
 	if code == nil || time.Now().After(code.expires) ||
-		form["client_id"] != code.clientID || form["redirect_uri"] != code.redirectURI {
+		form["client_id"] != code.grant.clientID || form["redirect_uri"] != code.redirectURI {
 		return mintedToken{}, false
 	}
 	return p.mint(code.grant, ""), true

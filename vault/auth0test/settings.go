@@ -47,8 +47,9 @@ type Settings struct {
 	DeleteUnknownStatus int    `json:"delete_unknown_status,omitempty"`
 	OmitWWWAuthenticate bool   `json:"omit_www_authenticate,omitempty"`
 
-	OfflineAccess  string `json:"offline_access,omitempty"`
-	GitHubOAuthApp bool   `json:"github_oauth_app,omitempty"`
+	OfflineAccess      string `json:"offline_access,omitempty"`
+	GoogleRefreshToken string `json:"google_refresh_token,omitempty"`
+	GitHubOAuthApp     bool   `json:"github_oauth_app,omitempty"`
 
 	Organizations   []Organization `json:"organizations,omitempty"`
 	AnyOrganization bool           `json:"any_organization,omitempty"`
@@ -79,6 +80,7 @@ func (s *Settings) fillDefaults() {
 	setDefault(&s.ConnectWrongBrowser, "callback")
 	setDefault(&s.Reconnect, "update")
 	setDefault(&s.OfflineAccess, "connection")
+	setDefault(&s.GoogleRefreshToken, "always")
 	for status, value := range map[*int]int{
 		&s.WrongAudienceStatus: 403, &s.MFARequiredStatus: 403, &s.UnsupportedGrantStatus: 403,
 		&s.CompleteStatus: 201, &s.DeleteUnknownStatus: 204,
@@ -106,6 +108,7 @@ func (s *Settings) validate() error {
 		{"connect_wrong_browser", s.ConnectWrongBrowser, []string{"callback", "page"}},
 		{"reconnect", s.Reconnect, []string{"update", "add"}},
 		{"offline_access", s.OfflineAccess, []string{"connection", "always"}},
+		{"google_refresh_token", s.GoogleRefreshToken, []string{"always", "consent"}},
 	}
 	for _, t := range texts {
 		if err := oneOf("settings: "+t.name, t.value, t.allowed...); err != nil {

@@ -254,7 +254,7 @@ var loginSwitches = map[string]switchTest{
 
 // Every setting must change what can be seen, and none may be forgotten here.
 func TestEverySettingSwitches(t *testing.T) {
-	elsewhere := map[string]bool{"RotatingSubjectError": true, "OfflineAccess": true} // their own tests below
+	elsewhere := map[string]bool{"RotatingSubjectError": true, "OfflineAccess": true, "GoogleRefreshToken": true} // their own tests below
 	settingsType := reflect.TypeFor[auth0test.Settings]()
 	for i := range settingsType.NumField() {
 		name := settingsType.Field(i).Name
@@ -311,6 +311,79 @@ func TestOfflineAccessSetting(t *testing.T) {
 		l.complete(l.consent(aliceBrowser(t, s), allow("g-1", "openid")).Get("connect_code"), nil)
 		if got := refusal(exchange(t, s, accessToken(t, s))); got != want {
 			t.Errorf("%s: %s", value, got)
+		}
+	}
+}
+
+// Google asks an account once, and gives a refresh token only when it asks.
+func TestGoogleRefreshTokenSetting(t *testing.T) {
+	consented := map[string]any{"prompt": "consent"}
+	chosen := map[string]any{"prompt": "select_account", "login_hint": "g-1"}
+	for value, again := range map[string]string{"": "200 ", "always": "200 ", "consent": notFound} {
+		t.Run("setting "+value, func(t *testing.T) {
+			s := tenant(t, settings(func(set *auth0test.Settings) { set.GoogleRefreshToken = value }))
+			b := aliceBrowser(t, s)
+			revoke := func() {
+				if err := s.Revoke("auth0|alice", "google-oauth2"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, tt := range []struct {
+				name    string
+				before  func()
+				params  map[string]any
+				account string
+				scopes  []string
+				want    string
+			}{
+				{"the first time", nil, nil, "g-1", []string{"openid"}, "200 "},
+				{"the same again", nil, nil, "g-1", []string{"openid"}, again},
+				{"the account chosen again", nil, chosen, "g-1", []string{"openid"}, again},
+				{"consent asked for", nil, consented, "g-1", []string{"openid"}, "200 "},
+				{"a further scope", nil, nil, "g-1", []string{"openid", "email"}, "200 "},
+				{"both again, one by its long name", nil, nil, "g-1", []string{"https://www.googleapis.com/auth/userinfo.email", "openid"}, again},
+				{"fewer", nil, nil, "g-1", []string{"email"}, again},
+				{"another account", nil, nil, "g-2", []string{"openid"}, "200 "},
+				{"after the vault forgot it", func() { _ = s.Disconnect("auth0|alice", "google-oauth2") }, nil, "g-1", []string{"openid"}, again},
+				{"after a revocation", revoke, nil, "g-1", []string{"openid"}, "200 "},
+				{"after a connect without a page", func() { connect(t, s, "auth0|alice", "google-oauth2", []string{"profile"}, "g-3") }, nil, "g-3", []string{"profile"}, again},
+			} {
+				if tt.before != nil {
+					tt.before()
+				}
+				change := map[string]any{"scopes": tt.scopes}
+				if tt.params != nil {
+					change["authorization_params"] = tt.params
+				}
+				l := startLink(t, s, change)
+				l.complete(l.consent(b, allow(tt.account, tt.scopes...)).Get("connect_code"), nil)
+				if got := refusal(exchange(t, s, accessToken(t, s), "login_hint", tt.account)); got != tt.want {
+					t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestScopesLeftUntickedAreAskedForAgain(t *testing.T) {
+	s := tenant(t, settings(func(set *auth0test.Settings) { set.GoogleRefreshToken = "consent" }))
+	for range 2 {
+		l := startLink(t, s, map[string]any{"scopes": []string{"openid", readonly}})
+		l.complete(l.consent(aliceBrowser(t, s), allow("g-1", "openid")).Get("connect_code"), nil)
+		if got := refusal(exchange(t, s, accessToken(t, s))); got != "200 " {
+			t.Errorf("%s", got)
+		}
+	}
+}
+
+// The setting is Google's: a GitHub App always gives a refresh token.
+func TestGitHubTakesNoNoticeOfGooglesSetting(t *testing.T) {
+	s := tenant(t, settings(func(set *auth0test.Settings) { set.GoogleRefreshToken = "consent" }))
+	for range 2 {
+		l := startLink(t, s, map[string]any{"connection": "github", "scopes": nil})
+		l.complete(l.consent(aliceBrowser(t, s), allow("1", "read:user")).Get("connect_code"), nil)
+		if got := refusal(exchange(t, s, accessToken(t, s), "connection", "github")); got != "200 " {
+			t.Errorf("%s", got)
 		}
 	}
 }
