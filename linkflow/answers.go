@@ -2,8 +2,6 @@ package linkflow
 
 import (
 	"bytes"
-	"embed"
-	"html/template"
 	"maps"
 	"net/http"
 	"net/url"
@@ -12,30 +10,7 @@ import (
 	"strings"
 )
 
-// Every byte that a browser gets is written here, from the templates.
-
-//go:embed pages
-var files embed.FS
-
-var (
-	templates  = template.Must(template.ParseFS(files, "pages/*.html"))
-	stylesheet = asset{"text/css; charset=utf-8", mustRead("pages/style.css")}
-	icon       = asset{"image/svg+xml", mustRead("pages/icon.svg")}
-)
-
-// asset is what pages refer to. It is the same for everybody and may be kept.
-type asset struct {
-	contentType string
-	data        []byte
-}
-
-func mustRead(name string) []byte {
-	data, err := files.ReadFile(name)
-	if err != nil {
-		panic(err) // it is embedded
-	}
-	return data
-}
+// Every byte that a browser gets is made here, from the files in pages.
 
 // policy lets a page do nothing but show itself and post to us (Content Security
 // Policy Level 3). No script, no frame around it, nothing from elsewhere.
@@ -43,38 +18,147 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-actio
 
 // answer is what a handler decided to answer.
 type answer struct {
-	status   int
-	page     string // name of the template; empty for an answer without one
-	data     any
-	refresh  string // where the browser goes on to by itself
-	location string // the same by redirect
-	allow    string
-	cookies  []*http.Cookie
-	asset    *asset
+	status int
+	header http.Header // besides those that all answers have
+	body   []byte
+}
+
+// with adds cookies.
+func (a answer) with(cookies ...*http.Cookie) answer {
+	for _, c := range cookies {
+		if c != nil {
+			a.header.Add("Set-Cookie", c.String())
+		}
+	}
+	return a
+}
+
+// view is what a template is given.
+type view struct {
+	Path string // of the pages
+	Page any    // one of the types of blankPages
+
+	name    string // of the page
+	product string
+	texts   texts
+	vars    variables
+}
+
+// Text returns one of the pages' texts. Names and values in turn stand for
+// variables that the whole page does not have.
+func (v view) Text(key string, more ...string) string {
+	vars := v.vars
+	if len(more) > 0 {
+		vars = maps.Clone(vars)
+		if vars == nil {
+			vars = variables{}
+		}
+		for pair := range slices.Chunk(more, 2) {
+			vars[pair[0]] = pair[len(pair)-1]
+		}
+	}
+	return v.texts.say(key, vars)
+}
+
+// Title returns the page's title.
+func (v view) Title() string { return v.Text(v.name + ".title") }
+
+// Explain returns the page's text.
+func (v view) Explain() string { return v.Text(v.name + ".text") }
+
+// Product returns what the pages call the whole.
+func (v view) Product() string {
+	if v.product != "" {
+		return v.product
+	}
+	return v.Text("product")
 }
 
 // The data of the templates.
 type (
 	connectPage struct {
 		requestText
-		Form, Ticket, ReturnTo string
+		opening
+		Form string
 	}
 	confirmPage struct {
 		requestText
-		Person, Form, Flow string
+		Person   string
+		Accounts []accountText // connected there already
+		Flow     string
+		Form     string
 	}
-	onwardPage  struct{ URL, Host string }
+	donePage struct {
+		Scopes []scopeText // granted; or missing, if there is Again
+		Again  string      // link to grant them
+		Back   string      // where the person may go back to
+	}
+	accountsPage struct {
+		Person     string // empty if nobody is signed in
+		Accounts   []accountText
+		Disconnect string // the account to go on with after signing in
+		Form       string
+	}
+	disconnectPage struct {
+		accountText
+		Fresh bool // the person has just signed in
+		Form  string
+	}
+	onwardPage  struct{ URL string }
 	messagePage struct {
-		message
-		ID   string // of the event, for the operator
-		Back string // where the person may go on
+		ID       string      // of the event, for the operator
+		Switch   *switchForm // to begin again as somebody else
+		GoOn     string      // where the person was
+		Accounts bool        // leads on to the accounts
+		SignOut  string      // where to sign out of Auth0
+	}
+	switchForm struct {
+		opening
+		Form string
 	}
 )
+
+// accountText is a connected account in words.
+type accountText struct {
+	ID, Provider, Connection string
+	Since, Until             string // dates; empty if they are not known
+	Scopes                   []scopeText
+	Again                    string // link to connect it again
+}
+
+// blankPages are all pages with a template of their own. Messages share one.
+var blankPages = map[string]any{
+	"connect.html":    connectPage{},
+	"confirm.html":    confirmPage{},
+	"done.html":       donePage{},
+	"accounts.html":   accountsPage{},
+	"disconnect.html": disconnectPage{},
+	"onward.html":     onwardPage{},
+	"message.html":    messagePage{},
+}
+
+// show returns a page. vars are for its texts, data for its template.
+func (f *Flow) show(status int, template, name string, vars variables, data any) answer {
+	v := view{Path: f.path, Page: data, name: name, product: f.name, texts: f.pages.texts, vars: vars}
+	a := newAnswer(status)
+	a.header.Set("Content-Type", "text/html; charset=utf-8")
+	var body bytes.Buffer
+	if err := f.pages.templates.ExecuteTemplate(&body, template, v); err != nil {
+		return newAnswer(http.StatusInternalServerError) // every page was tried when it was loaded
+	}
+	a.body = body.Bytes()
+	return a
+}
+
+// say shows a message.
+func (f *Flow) say(m message, vars variables, data messagePage) answer {
+	return f.show(m.status, "message.html", m.name, vars, data)
+}
 
 // refuse tells the operator of a refusal and the person on a page, by the same
 // id. event has what is known, Reason and Err come from no. What is wrong on our
 // side, or Auth0's, is a Fault.
-func (f *Flow) refuse(r *http.Request, event Event, no *refusal, cookies ...*http.Cookie) answer {
+func (f *Flow) refuse(r *http.Request, event Event, no *refusal) answer {
 	switch {
 	case no.page.status >= 500 && event.Kind != FailedToLink:
 		event.Kind = Fault
@@ -82,41 +166,60 @@ func (f *Flow) refuse(r *http.Request, event Event, no *refusal, cookies ...*htt
 		event.Kind = Refused
 	}
 	event.Reason, event.Err = no.reason, no.err
-	id := f.tell(r.Context(), event)
-	return answer{status: no.page.status, page: "message.html", data: messagePage{message: no.page, ID: id}, cookies: cookies}
+	data := no.data
+	data.ID = f.tell(r.Context(), event)
+	return f.say(no.page, variables{"provider": f.pages.texts.provider(event.Connection)}, data)
 }
 
-// sayOnly shows a message of which nobody else is told.
-func sayOnly(m message, cookies ...*http.Cookie) answer {
-	return answer{status: m.status, page: "message.html", data: messagePage{message: m}, cookies: cookies}
-}
-
-func notAllowed(methods map[string]handler) answer {
-	a := sayOnly(pageNotAllowed)
-	a.allow = strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
+func (f *Flow) notAllowed(methods map[string]handler) answer {
+	a := f.say(pageNotAllowed, nil, messagePage{})
+	a.header.Set("Allow", strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
 	return a
 }
 
 // goOn sends the browser on after a POST. It is no redirect, since browsers
 // apply a page's form-action to where a redirected POST leads.
-func goOn(target string, cookies []*http.Cookie) answer {
+func (f *Flow) goOn(target string) answer {
 	host := ""
 	if u, err := url.Parse(target); err == nil {
-		host = u.Host
+		host = clean(u.Host, maxShown)
 	}
-	return answer{status: http.StatusOK, page: "onward.html", data: onwardPage{target, clean(host, maxShown)}, refresh: target, cookies: cookies}
+	a := f.show(http.StatusOK, "onward.html", "onward", variables{"host": host}, onwardPage{target})
+	a.header.Set("Refresh", "0; url="+target)
+	return a
 }
 
-// redirect sends the browser on after a GET.
-func redirect(target string, cookies ...*http.Cookie) answer {
-	return answer{status: http.StatusSeeOther, location: target, cookies: cookies}
+// redirect sends the browser on after a GET, or to a page of ours.
+func redirect(target string) answer {
+	a := newAnswer(http.StatusSeeOther)
+	a.header.Set("Location", target)
+	return a
 }
 
-func (f *Flow) style(*http.Request) answer { return answer{status: http.StatusOK, asset: &stylesheet} }
+// page returns the URL of one of our pages.
+func (f *Flow) page(name string, query url.Values) string {
+	target := f.path + "/" + name
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	return target
+}
 
-// icon keeps browsers from asking for /favicon.ico, which is not ours, with the
-// URL of a callback as the page that they come from.
-func (f *Flow) icon(*http.Request) answer { return answer{status: http.StatusOK, asset: &icon} }
+// style and icon are the same for everybody. The icon keeps browsers from asking
+// for /favicon.ico, which is not ours, with the URL of a callback as the page
+// that they come from.
+func (f *Flow) style(*http.Request) answer { return f.asset(styleFile, "text/css; charset=utf-8") }
+func (f *Flow) icon(*http.Request) answer  { return f.asset(iconFile, "image/svg+xml") }
+
+func (f *Flow) asset(name, contentType string) answer {
+	a := newAnswer(http.StatusOK)
+	a.header.Set("Content-Type", contentType)
+	a.header.Set("Cache-Control", "public, max-age=3600")
+	a.body = f.pages.assets[name]
+	return a
+}
+
+func newAnswer(status int) answer { return answer{status: status, header: make(http.Header)} }
 
 // write sends an answer.
 func (f *Flow) write(w http.ResponseWriter, a answer) {
@@ -125,35 +228,8 @@ func (f *Flow) write(w http.ResponseWriter, a answer) {
 	header.Set("Content-Security-Policy", policy)
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
-	for _, c := range a.cookies {
-		http.SetCookie(w, c)
-	}
-	for name, value := range map[string]string{"Allow": a.allow, "Location": a.location} {
-		if value != "" {
-			header.Set(name, value)
-		}
-	}
-	if a.refresh != "" {
-		header.Set("Refresh", "0; url="+a.refresh)
-	}
-	var body bytes.Buffer
-	switch {
-	case a.asset != nil:
-		header.Set("Cache-Control", "public, max-age=3600")
-		header.Set("Content-Type", a.asset.contentType)
-		body.Write(a.asset.data)
-	case a.page != "":
-		header.Set("Content-Type", "text/html; charset=utf-8")
-		view := struct {
-			Path, Product string
-			Page          any
-		}{f.path, product, a.data}
-		if err := templates.ExecuteTemplate(&body, a.page, view); err != nil {
-			a.status = http.StatusInternalServerError // the templates and their data are ours: a test would have seen it
-			body.Reset()
-		}
-	}
-	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	maps.Copy(header, a.header)
+	header.Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
-	_, _ = w.Write(body.Bytes()) // a browser that has left needs no answer
+	_, _ = w.Write(a.body) // a browser that has left needs no answer
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
@@ -60,112 +62,98 @@ func parseCallback(query string) (*callbackQuery, error) {
 	return q, nil
 }
 
-// callback is where Auth0 sends the browser back to, from both legs.
+// legs are those that can end with such an answer.
+func (q *callbackQuery) legs() []purpose {
+	switch {
+	case q.Code != "":
+		return []purpose{forLogin, forSignIn}
+	case q.ConnectCode != "":
+		return []purpose{forConnect}
+	}
+	return []purpose{forLogin, forSignIn, forConnect}
+}
+
+// callback is where Auth0 sends the browser back to, from every leg.
 func (f *Flow) callback(r *http.Request) answer {
 	q, err := parseCallback(r.URL.RawQuery)
 	if err != nil {
-		return f.refuse(r, Event{}, &refusal{pageNoFlow, "callback_malformed", err})
+		return f.refuse(r, Event{}, &refusal{page: pageNoFlow, reason: "callback_malformed", err: err})
 	}
 	if q.hasIssuer && q.Issuer != f.vault.Issuer() {
-		return f.refuse(r, Event{}, &refusal{pageNoFlow, "wrong_issuer", nil})
+		return f.refuse(r, Event{}, &refusal{page: pageNoFlow, reason: "wrong_issuer"})
 	}
-	var s *flowState
+	s, leg, err := f.flowByState(r, q.State, q.legs()...)
 	switch {
-	case q.Code != "":
-		if s, err = f.flowByState(r, forLogin, q.State); err == nil {
-			return f.signedIn(r, s, q.Code)
-		}
-	case q.ConnectCode != "":
-		if s, err = f.flowByState(r, forConnect, q.State); err == nil {
-			return f.connected(r, s, q.ConnectCode)
-		}
-	default:
-		if s, err = f.flowByState(r, forConnect, q.State); err == nil {
-			return f.notConnected(r, s, q)
-		}
-		if s, err = f.flowByState(r, forLogin, q.State); err == nil {
-			return f.notSignedIn(r, s, q)
-		}
+	case err != nil:
+		return f.refuse(r, Event{}, f.lostFlow(r, q.State, err))
+	case q.Error != "" && leg == forConnect:
+		return f.notConnected(r, s, q)
+	case q.Error != "":
+		return f.notSignedIn(r, s, q)
+	case leg == forConnect:
+		return f.connected(r, s, q.ConnectCode)
+	case leg == forSignIn:
+		return f.signedInForAccounts(r, s, q.Code)
 	}
-	return f.refuse(r, Event{}, refusalOf(err, pageNoFlow, "no_flow"))
+	return f.signedIn(r, s, q.Code)
+}
+
+// lostFlow is what to say when an answer belongs to no leg that is under way. If
+// the flow has gone on, the person may too.
+func (f *Flow) lostFlow(r *http.Request, state string, err error) *refusal {
+	no := refusalOf(err, pageNoFlow, "no_flow")
+	id, _, _ := strings.Cut(state, ".")
+	if s, _, err := f.flowOf(r, id, forConfirm, forConnect, forEnd); err == nil {
+		no.data.GoOn = f.confirmPage(s)
+	}
+	return no
 }
 
 // signedIn goes on after the login leg, if it was the ticket's user who signed
 // in. The link may have been forwarded.
 func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
-	id, accessToken, err := f.finishLogin(r.Context(), s, code)
+	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
-		return f.refuse(r, about(Refused, s.Ticket), loginRefusal(err), f.drop(s))
+		return f.refuse(r, about(Refused, s.Ticket), loginRefusal(err)).with(f.drop(r, s)...)
 	}
-	if t := s.Ticket; f.vault.Issuer() != t.Issuer || id.Subject != t.Subject || id.OrgID != t.OrgID {
-		event := about(Refused, t)
-		event.Subject = id.Subject
-		return f.refuse(r, event, &refusal{pageWrongPerson, "wrong_user", nil}, f.drop(s))
+	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
+		return f.wrongPerson(r, s, id)
 	}
-	s.State, s.Verifier, s.Nonce, s.AccessToken = "", "", "", accessToken
-	return f.askToConfirm(r, s, id)
+	cookies, err := f.keep(r, forConfirm, s)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+	}
+	f.outcomes.begin(s.Ticket)
+	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
+	return redirect(f.confirmPage(s)).with(cookies...)
+}
+
+// wrongPerson ends a flow in which somebody else signed in, and offers to begin
+// again. The page names nobody.
+func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) answer {
+	event := about(Refused, s.Ticket)
+	event.Subject = id.Subject
+	no := &refusal{page: pageWrongPerson, reason: "wrong_user"}
+	text, err := seal(r.Context(), f.sealer, forTicket, s.Ticket)
+	if err != nil {
+		return f.refuse(r, event, refusalOf(err, pageBroken, "ticket")).with(f.drop(r, s)...)
+	}
+	form, cookie, err := f.formFor(r, "connect", s.Ticket.ID, s.Ticket.Expiry)
+	if err != nil {
+		return f.refuse(r, event, refusalOf(err, pageBroken, "form")).with(f.drop(r, s)...)
+	}
+	no.data.Switch = &switchForm{opening{text, s.ReturnTo}, form}
+	return f.refuse(r, event, no).with(f.drop(r, s)...).with(cookie)
 }
 
 // notSignedIn ends a login leg that Auth0 ended. Nobody is known to have done
 // so, and the ticket's status stays as it is.
 func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answer {
 	page := pageAuth0Fails
-	if q.Error == "access_denied" || q.Error == "login_required" || q.Error == "consent_required" || q.Error == "interaction_required" {
+	if slices.Contains([]string{"access_denied", "login_required", "consent_required", "interaction_required"}, q.Error) {
 		page = pageNotSignedIn
 	}
-	return f.refuse(r, about(Refused, s.Ticket), &refusal{page, "sign_in_error", q.asError(s)}, f.drop(s))
-}
-
-// notConnected ends a connect leg that Auth0 or the provider ended. The ticket's
-// user began it, in this browser.
-func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) answer {
-	if q.Error == "access_denied" {
-		event := byUser(DeclinedByUser, s.Ticket)
-		event.Reason, event.Err = "at_provider", q.asError(s)
-		return f.declined(r, s, event)
-	}
-	return f.failed(r, s, &refusal{pageNotConnected, "connect_error", q.asError(s)})
-}
-
-// connected completes a connect leg: only when Auth0's My Account API says so
-// is the account connected.
-func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answer {
-	t := s.Ticket
-	granted, err := f.myAccount(s).complete(r.Context(), completeRequest{
-		AuthSession:  s.AuthSession,
-		ConnectCode:  connectCode,
-		RedirectURI:  f.oauth.RedirectURL,
-		CodeVerifier: s.Verifier,
-	})
-	if err != nil {
-		return f.failed(r, s, accountRefusal(err, pageNotConnected))
-	}
-	f.vault.Forget(t.Subject, t.Connection)
-	if missing := vault.MissingScopes(granted, t.Scopes); len(granted) > 0 && missing != nil {
-		return f.failed(r, s, &refusal{pageTooLittle, "scopes_missing", nil})
-	}
-	f.outcomes.record(t, connected)
-	f.tell(r.Context(), byUser(Linked, t))
-	if s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
-		return redirect(s.ReturnTo, f.drop(s))
-	}
-	return sayOnly(pageDone, f.drop(s))
-}
-
-func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
-	f.outcomes.record(s.Ticket, Failed)
-	return f.refuse(r, byUser(FailedToLink, s.Ticket), no, f.drop(s))
-}
-
-// declined ends a flow whose user said no, here or at the provider.
-func (f *Flow) declined(r *http.Request, s *flowState, event Event) answer {
-	f.outcomes.record(s.Ticket, Declined)
-	f.tell(r.Context(), event)
-	a := sayOnly(pageDeclined, f.drop(s))
-	if s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
-		a.data = messagePage{message: pageDeclined, Back: s.ReturnTo}
-	}
-	return a
+	return f.refuse(r, about(Refused, s.Ticket), &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}).with(f.drop(r, s)...)
 }
 
 // asError is what an error answer to s says, for the operator.

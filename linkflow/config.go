@@ -53,8 +53,10 @@ type Config struct {
 	// Name is the product name that the pages show. Default: "Token Vault".
 	Name string
 
-	// Templates has files that replace those of the pages: see the README of
-	// the pages folder. Default: none.
+	// Templates has files that take the place of those in the folder pages, by
+	// name: a text.json with some of the words, a style.css, an icon.svg, or
+	// templates (html/template). They are read and tried once, by New. Default:
+	// none.
 	Templates fs.FS
 
 	// Offers tells whether some route uses a connection, and which scopes the

@@ -5,31 +5,64 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// opening is what the link's page is asked for: a ticket, and where to go in
-// the end.
-type opening struct {
-	ticket   ticket
-	text     string // the ticket, sealed
-	returnTo string
-}
+// opening is what a flow begins with: a ticket, sealed, and where to go in the
+// end.
+type opening struct{ Ticket, ReturnTo string }
 
 // readOpening reads the parameters of the link's page and of its form.
-func (f *Flow) readOpening(ctx context.Context, values url.Values) (*opening, *refusal) {
+func (f *Flow) readOpening(ctx context.Context, values url.Values) (o opening, t ticket, no *refusal) {
 	text, err := one(values, "ticket")
 	if err != nil {
-		return nil, &refusal{pageBadLink, "ticket_repeated", nil}
+		return o, t, &refusal{page: pageBadLink, reason: "ticket_repeated"}
 	}
-	returnTo, err := one(values, "returnTo")
-	if err != nil || returnTo != "" && !f.mayReturnTo(returnTo) {
-		return nil, &refusal{pageBadReturn, "return_to", nil}
+	if o.ReturnTo, no = f.readReturnTo(values); no != nil {
+		return o, t, no
 	}
-	t, err := open[ticket](ctx, f.sealer, forTicket, text)
+	if t, err = open[ticket](ctx, f.sealer, forTicket, text); err != nil {
+		return o, t, refusalOf(err, pageBadLink, "ticket")
+	}
+	o.Ticket = text
+	return o, t, nil
+}
+
+// offer reads a link without a ticket, as front ends made for Auth0's SDKs build
+// them. It gets a ticket here and now, for whoever will sign in, and asks for
+// nothing that no route uses. Parameters that we do not know are not looked at.
+func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticket, no *refusal) {
+	connection, err := one(values, "connection")
 	if err != nil {
-		return nil, refusalOf(err, pageBadLink, "ticket")
+		return o, t, &refusal{page: pageBadLink, reason: "connection_repeated"}
 	}
-	return &opening{t, text, returnTo}, nil
+	if o.ReturnTo, no = f.readReturnTo(values); no != nil {
+		return o, t, no
+	}
+	offered, ok := f.offers(connection)
+	if !ok {
+		return o, t, &refusal{page: pageNotOffered, reason: "connection"}
+	}
+	var scopes []string
+	for _, text := range values["scopes"] {
+		scopes = vault.MergeScopes(scopes, vault.SplitScopes(text))
+	}
+	if vault.MissingScopes(offered, scopes) != nil {
+		return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
+	}
+	t = ticket{
+		Issuer:     f.vault.Issuer(),
+		Connection: connection,
+		Scopes:     scopes,
+		ID:         rand.Text(),
+		Expiry:     time.Now().Add(ticketLife).Unix(),
+	}
+	if o.Ticket, err = seal(ctx, f.sealer, forTicket, t); err != nil {
+		return o, t, refusalOf(err, pageBroken, "ticket")
+	}
+	return o, t, nil
 }
 
 // showConnect is the page that a link leads to. It says what is asked for and
@@ -39,25 +72,25 @@ func (f *Flow) readOpening(ctx context.Context, values url.Values) (*opening, *r
 func (f *Flow) showConnect(r *http.Request) answer {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return sayOnly(pageBadLink)
+		return f.say(pageBadLink, nil, messagePage{})
 	}
-	o, no := f.readOpening(r.Context(), values)
+	read := f.readOpening
+	if !values.Has("ticket") && values.Has("connection") {
+		read = f.offer
+	}
+	o, t, no := read(r.Context(), values)
 	if no != nil && no.page.status < 500 {
-		return sayOnly(no.page)
+		return f.say(no.page, nil, messagePage{})
 	}
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	form, cookie, err := f.formFor(r, "connect", o.ticket.ID, o.ticket.Expiry)
+	form, cookie, err := f.formFor(r, "connect", t.ID, t.Expiry)
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
 	}
-	return answer{
-		status:  http.StatusOK,
-		page:    "connect.html",
-		data:    connectPage{f.request(o.ticket), form, o.text, o.returnTo},
-		cookies: []*http.Cookie{cookie},
-	}
+	text := f.request(t)
+	return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form}).with(cookie)
 }
 
 // postConnect begins a flow: its first leg is to sign in at Auth0.
@@ -66,24 +99,49 @@ func (f *Flow) postConnect(r *http.Request) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	o, no := f.readOpening(r.Context(), values)
+	o, t, no := f.readOpening(r.Context(), values)
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	event := about(Refused, o.ticket)
+	event := about(Refused, t)
 	token, err := one(values, "form")
 	if err != nil {
-		return f.refuse(r, event, &refusal{pageBadRequest, "form_malformed", nil})
+		return f.refuse(r, event, &refusal{page: pageBadRequest, reason: "form_malformed"})
 	}
-	if err := f.checkForm(r, token, "connect", o.ticket.ID); err != nil {
+	if err := f.checkForm(r, token, "connect", t.ID); err != nil {
 		return f.refuse(r, event, refusalOf(err, pageForeign, "form_token"))
 	}
-	s := &flowState{ID: rand.Text(), Ticket: o.ticket, ReturnTo: o.returnTo, Expiry: o.ticket.Expiry}
-	target := f.beginLogin(s, values.Get("prompt") == "login")
-	cookie, err := f.keep(r.Context(), forLogin, s)
-	if err != nil {
-		return f.refuse(r, event, &refusal{pageBroken, "cookie", err})
+	s := &flowState{ID: rand.Text(), Ticket: t, ReturnTo: o.ReturnTo, Expiry: t.Expiry}
+	return f.beginLogin(r, forLogin, s, signIn{organization: t.OrgID, afresh: values.Get("prompt") == "login"}).with(f.makeRoom(r)...)
+}
+
+// requestText is what a ticket asks for, in words.
+type requestText struct {
+	Provider   string
+	Connection string
+	Account    string // empty if any will do
+	Agent      string // empty if the link names none
+	Verified   bool   // the operator vouches for the agent's name
+	Open       bool   // the link is for whoever signs in
+	Scopes     []scopeText
+}
+
+func (f *Flow) request(t ticket) requestText {
+	name, verified := f.clientNames[t.Agent]
+	if !verified {
+		name = t.Agent
 	}
-	f.tell(r.Context(), about(Started, o.ticket))
-	return goOn(target, append(f.makeRoom(r), cookie))
+	return requestText{
+		Provider:   f.pages.texts.provider(t.Connection),
+		Connection: clean(t.Connection, maxShown),
+		Account:    clean(t.LoginHint, maxShown),
+		Agent:      clean(name, maxShown),
+		Verified:   verified,
+		Open:       t.Subject == "",
+		Scopes:     f.pages.texts.scopes(t.Connection, t.Scopes),
+	}
+}
+
+func (t requestText) vars() variables {
+	return variables{"provider": t.Provider}
 }

@@ -1,61 +1,33 @@
 package linkflow
 
 import (
-	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
 
 const (
-	flowCookie = "token_vault_flow_" // followed by the flow's id
-	formCookie = "token_vault_form"
+	flowCookie    = "token_vault_flow_" // followed by the flow's id
+	sessionCookie = "token_vault_session"
+	formCookie    = "token_vault_form"
 
 	// hostPrefix makes a browser keep a cookie to this very host, over https,
 	// so that no neighbouring host can plant one (RFC 6265bis §4.1.3.2).
 	hostPrefix = "__Host-"
 
+	// maxPart is how much one cookie holds: browsers drop those whose name and
+	// value are over 4096 bytes together. What is longer goes on in a cookie
+	// more, since Auth0's tokens may be as long as an operator's Actions like.
+	maxPart  = 3800
+	maxParts = 4
+
 	// maxFlows is how many flows one browser can have under way. They share
 	// the room that servers give to a request's header.
 	maxFlows = 5
-
-	// maxCookie is how long name and value may be together. Browsers drop
-	// cookies over 4096 bytes.
-	maxCookie = 4096
 )
-
-// flowState is what a browser keeps of its flow, sealed for the leg it is on.
-// State, Verifier and Nonce are new for each leg.
-type flowState struct {
-	ID       string `json:"id"`
-	Ticket   ticket `json:"ticket"`
-	State    string `json:"state,omitempty"`
-	Verifier string `json:"verifier,omitempty"`
-	Nonce    string `json:"nonce,omitempty"`
-	ReturnTo string `json:"return_to,omitempty"`
-
-	// AccessToken is for the My Account API, AuthSession what it calls the
-	// connecting that is under way.
-	AccessToken string `json:"access_token,omitempty"`
-	AuthSession string `json:"auth_session,omitempty"`
-
-	Expiry int64 `json:"exp"`
-}
-
-func (s flowState) expires() int64 { return s.Expiry }
-
-// secrets are what no text may repeat.
-func (s *flowState) secrets() []string {
-	return []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession}
-}
-
-// newState gives the leg that begins a `state` of its own: the flow's id, to
-// find the cookie by, and what nobody can guess.
-func (s *flowState) newState() { s.State = s.ID + "." + rand.Text() }
 
 var idPattern = regexp.MustCompile(`^[A-Z2-7]{26}$`) // as rand.Text makes them
 
@@ -63,7 +35,7 @@ var idPattern = regexp.MustCompile(`^[A-Z2-7]{26}$`) // as rand.Text makes them
 // can keep it from upstreams. Case is not looked at, as some of them do not.
 func IsCookie(name string) bool {
 	name = strings.TrimPrefix(strings.ToLower(name), strings.ToLower(hostPrefix))
-	return name == formCookie || strings.HasPrefix(name, flowCookie)
+	return name == formCookie || strings.HasPrefix(name, flowCookie) || strings.HasPrefix(name, sessionCookie)
 }
 
 func (f *Flow) cookieName(name string) string {
@@ -82,68 +54,77 @@ func (f *Flow) cookie(name, value string, life time.Duration) *http.Cookie {
 	}
 }
 
-// keep seals s for a leg into its cookie.
-func (f *Flow) keep(ctx context.Context, leg purpose, s *flowState) (*http.Cookie, error) {
-	text, err := seal(ctx, f.sealer, leg, *s)
-	if err != nil {
-		return nil, err
+// partName is the name of one of the cookies that hold a long value together.
+func partName(name string, part int) string {
+	if part == 1 {
+		return name
 	}
-	life := max(time.Until(time.Unix(s.Expiry, 0)), time.Second)
-	c := f.cookie(flowCookie+s.ID, text, life)
-	if len(c.Name)+len(c.Value) > maxCookie {
-		return nil, errors.New("the cookie of this flow is too large: the My Account access token, or the scopes, are too long")
-	}
-	return c, nil
+	return name + "_" + strconv.Itoa(part)
 }
 
-// drop removes the cookie of s.
-func (f *Flow) drop(s *flowState) *http.Cookie { return f.cookie(flowCookie+s.ID, "", -time.Second) }
-
-// flowOf returns the flow of that id that the browser is on, if it is on leg.
-func (f *Flow) flowOf(r *http.Request, leg purpose, id string) (*flowState, error) {
-	if !idPattern.MatchString(id) {
-		return nil, errTampered
+// put returns the cookies that keep value in the browser until end. The first
+// one begins with how many there are.
+func (f *Flow) put(name, value string, end int64) ([]*http.Cookie, error) {
+	count := (len(value) + maxPart - 1) / maxPart
+	if count > maxParts {
+		return nil, errors.New("what the browser has to keep is too large: the My Account access token, or the scopes, are too long")
 	}
-	c, err := r.Cookie(f.cookieName(flowCookie + id))
-	if err != nil {
-		return nil, errTampered
+	life := max(time.Until(time.Unix(end, 0)), time.Second)
+	var cookies []*http.Cookie
+	for part := 1; part <= count; part++ {
+		piece := value[(part-1)*maxPart : min(part*maxPart, len(value))]
+		if part == 1 {
+			piece = strconv.Itoa(count) + "." + piece
+		}
+		cookies = append(cookies, f.cookie(partName(name, part), piece, life))
 	}
-	s, err := open[flowState](r.Context(), f.sealer, leg, c.Value)
-	if err != nil {
-		return nil, err
-	}
-	if s.ID != id {
-		return nil, errTampered
-	}
-	return &s, nil
+	return cookies, nil
 }
 
-// flowByState is flowOf for an answer that came with the leg's `state`.
-func (f *Flow) flowByState(r *http.Request, leg purpose, state string) (*flowState, error) {
-	id, _, _ := strings.Cut(state, ".")
-	s, err := f.flowOf(r, leg, id)
+// get returns what put made the browser keep.
+func (f *Flow) get(r *http.Request, name string) (string, error) {
+	first, err := r.Cookie(f.cookieName(name))
 	if err != nil {
-		return nil, err
+		return "", errTampered
 	}
-	if subtle.ConstantTimeCompare([]byte(s.State), []byte(state)) != 1 {
-		return nil, errTampered
+	number, value, _ := strings.Cut(first.Value, ".")
+	count, err := strconv.Atoi(number)
+	if err != nil || count < 1 || count > maxParts {
+		return "", errTampered
 	}
-	return s, nil
+	for part := 2; part <= count; part++ {
+		c, err := r.Cookie(f.cookieName(partName(name, part)))
+		if err != nil {
+			return "", errTampered
+		}
+		value += c.Value
+	}
+	return value, nil
+}
+
+// remove takes from the browser what put made it keep.
+func (f *Flow) remove(r *http.Request, name string) []*http.Cookie {
+	cookies := []*http.Cookie{f.cookie(name, "", -time.Second)}
+	for part := 2; part <= maxParts; part++ {
+		if _, err := r.Cookie(f.cookieName(partName(name, part))); err == nil {
+			cookies = append(cookies, f.cookie(partName(name, part), "", -time.Second))
+		}
+	}
+	return cookies
 }
 
 // makeRoom removes the oldest flows so that one more can begin. Browsers send
 // the cookie first that was made first (RFC 6265 §5.4).
-func (f *Flow) makeRoom(r *http.Request) []*http.Cookie {
-	var names []string
+func (f *Flow) makeRoom(r *http.Request) (removed []*http.Cookie) {
+	var ids []string
 	for _, c := range r.Cookies() {
-		if name, ok := strings.CutPrefix(c.Name, f.cookieName("")); ok && strings.HasPrefix(name, flowCookie) {
-			names = append(names, name)
+		if id, ok := strings.CutPrefix(c.Name, f.cookieName(flowCookie)); ok && idPattern.MatchString(id) {
+			ids = append(ids, id)
 		}
 	}
-	var removed []*http.Cookie
-	for len(names) >= maxFlows {
-		removed = append(removed, f.cookie(names[0], "", -time.Second))
-		names = names[1:]
+	for len(ids) >= maxFlows {
+		removed = append(removed, f.remove(r, flowCookie+ids[0])...)
+		ids = ids[1:]
 	}
 	return removed
 }

@@ -49,11 +49,13 @@
 //
 // # Where to read on
 //
-// In the order of a request: flow.go (configuration and routing), ticket.go and
-// seal.go (the link), connect.go (the page it leads to), forms.go and cookies.go
-// (what a POST must bring, what a browser keeps), login.go (sign-in), callback.go
-// (coming back from it), confirm.go and myaccount.go (connecting), returnto.go
-// (where it may end), status.go and outcomes.go (what the agent is told),
-// answers.go and text.go (every byte a browser gets), errors.go (every way it can
-// end), events.go (what the operator gets).
+// In the order of a request: config.go and flow.go (configuration and routing),
+// ticket.go and seal.go (the link), connect.go (the page it leads to), forms.go,
+// cookies.go and state.go (what a POST must bring, what a browser keeps), login.go
+// (sign-in), callback.go (coming back from it), confirm.go, consent.go and
+// myaccount.go (connecting), done.go and returnto.go (where it ends), accounts.go
+// and session.go (looking after accounts), status.go, hold.go and outcomes.go
+// (what the agent is told), answers.go, pages.go, messages.go and text.go (every
+// byte a browser gets), errors.go (every way it can end), events.go (what the
+// operator gets).
 package linkflow

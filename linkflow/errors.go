@@ -1,10 +1,13 @@
 package linkflow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // ErrNoTicket is Status's answer to every ticket that is not the caller's own:
@@ -24,6 +27,21 @@ type refusal struct {
 	page   message
 	reason string
 	err    error
+	data   messagePage // what more the page shows
+}
+
+// refusalOf is what to say when something sealed does not open, and page is for
+// what was tampered with.
+func refusalOf(err error, page message, reason string) *refusal {
+	switch {
+	case errors.Is(err, errExpired):
+		return &refusal{page: pageExpired, reason: "expired"}
+	case errors.Is(err, errTampered):
+		return &refusal{page: page, reason: reason}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &refusal{page: pageBroken, reason: "timeout", err: err}
+	}
+	return &refusal{page: pageBroken, reason: "keys", err: err}
 }
 
 // codeError is a refusal by the token endpoint, with no more of the answer than
@@ -68,4 +86,18 @@ func (e *accountError) Error() string {
 		text.WriteString(" (is the My Account API activated, with a client grant for the link pages' application?)")
 	}
 	return text.String()
+}
+
+// accountRefusal is what to say when the My Account API refuses or fails.
+func accountRefusal(err error, page message) *refusal {
+	if refused, ok := errors.AsType[*accountError](err); ok {
+		return &refusal{page: page, reason: fmt.Sprintf("my_account_%d", refused.Status), err: err}
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return &refusal{page: page, reason: e.Reason, err: err}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &refusal{page: page, reason: "timeout", err: err}
+	}
+	return &refusal{page: page, reason: "senseless_answer", err: err}
 }

@@ -26,6 +26,8 @@ const (
 	DeclinedByUser Kind = "declined"
 	// FailedToLink: Auth0 or the provider ended the attempt of that user.
 	FailedToLink Kind = "failed"
+	// Disconnected: that user disconnected an account.
+	Disconnected Kind = "disconnected"
 	// Refused: a request that was not in order. Nothing changed.
 	Refused Kind = "refused"
 	// Fault: Auth0 fails, or something is set up wrongly. Nothing changed.

@@ -2,6 +2,7 @@ package linkflow
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ type Flow struct {
 	oauth       oauth2.Config
 	returnTo    []string
 	clientNames map[string]string
+	name        string
+	pages       *pageSet
+	offers      func(connection string) (scopes []string, ok bool)
 	sealer      *sealer
 	outcomes    *Outcomes
 	hook        func(context.Context, Event)
@@ -40,12 +44,19 @@ func New(cfg Config) (*Flow, error) {
 	if cfg.Outcomes == nil {
 		cfg.Outcomes = NewOutcomes()
 	}
+	if cfg.Offers == nil {
+		cfg.Offers = func(string) ([]string, bool) { return nil, false }
+	}
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	basic, err := vault.ParseAuthMethod(cfg.AuthMethod)
 	if err != nil {
 		return nil, err
+	}
+	pages, err := loadPages(cfg.Templates)
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
 	}
 	return &Flow{
 		vault:       cfg.Vault,
@@ -55,6 +66,9 @@ func New(cfg Config) (*Flow, error) {
 		oauth:       oauthConfig(cfg, basic),
 		returnTo:    cfg.ReturnTo,
 		clientNames: cfg.ClientNames,
+		name:        cfg.Name,
+		pages:       pages,
+		offers:      cfg.Offers,
 		sealer:      newSealer(cfg.Keys, cfg.Tenant, cfg.Origin),
 		outcomes:    cfg.Outcomes,
 		hook:        cfg.Hook,
@@ -100,12 +114,14 @@ func (f *Flow) Route(path string) Route {
 // handler answers one kind of request.
 type handler = func(*Flow, *http.Request) answer
 
-// pages are the handlers by path below [Config.Path], and method. The callback
+// routes are the handlers by path below [Config.Path], and method. The callback
 // has no HEAD: it redeems codes.
-var pages = map[string]map[string]handler{
+var routes = map[string]map[string]handler{
 	"connect":   {"GET": (*Flow).showConnect, "HEAD": (*Flow).showConnect, "POST": (*Flow).postConnect},
 	"callback":  {"GET": (*Flow).callback},
-	"confirm":   {"POST": (*Flow).postConfirm},
+	"confirm":   {"GET": (*Flow).showConfirm, "POST": (*Flow).postConfirm},
+	"done":      {"GET": (*Flow).showDone, "HEAD": (*Flow).showDone},
+	"accounts":  {"GET": (*Flow).showAccounts, "POST": (*Flow).postAccounts},
 	"style.css": {"GET": (*Flow).style, "HEAD": (*Flow).style},
 	"icon.svg":  {"GET": (*Flow).icon, "HEAD": (*Flow).icon},
 }
@@ -117,14 +133,14 @@ func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	r = r.WithContext(ctx)
 	page, _ := strings.CutPrefix(r.URL.Path, f.path+"/")
-	methods, ok := pages[page]
+	methods, ok := routes[page]
 	if !ok {
-		f.write(w, sayOnly(pageNotFound))
+		f.write(w, f.say(pageNotFound, nil, messagePage{}))
 		return
 	}
 	handle, ok := methods[r.Method]
 	if !ok {
-		f.write(w, notAllowed(methods))
+		f.write(w, f.notAllowed(methods))
 		return
 	}
 	if r.Method == http.MethodPost {

@@ -82,7 +82,7 @@ func TestUnknownPagesAre404AndOtherMethods405(t *testing.T) {
 		{"PUT", "/auth/connect", "GET, HEAD, POST"},
 		{"HEAD", "/auth/callback", "GET"},
 		{"POST", "/auth/callback", "GET"},
-		{"GET", "/auth/confirm", "POST"},
+		{"PUT", "/auth/confirm", "GET, POST"},
 		{"POST", "/auth/style.css", "GET, HEAD"},
 	} {
 		if w := get(f, c.method, c.path); w.Code != 405 || w.Header().Get("Allow") != c.allow {

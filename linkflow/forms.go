@@ -1,7 +1,6 @@
 package linkflow
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -59,10 +58,10 @@ func digest(s string) string {
 // too long, is 400.
 func (f *Flow) readPost(r *http.Request) (url.Values, *refusal) {
 	if !f.fromOurPage(r) {
-		return nil, &refusal{pageForeign, "cross_site", nil}
+		return nil, &refusal{page: pageForeign, reason: "cross_site"}
 	}
 	if err := r.ParseForm(); err != nil {
-		return nil, &refusal{pageBadRequest, "form_malformed", nil}
+		return nil, &refusal{page: pageBadRequest, reason: "form_malformed"}
 	}
 	return r.PostForm, nil
 }
@@ -86,18 +85,4 @@ func one(values url.Values, name string) (string, error) {
 		return v[0], nil
 	}
 	return "", errors.New(name + " is given twice")
-}
-
-// refusalOf is what to say when something sealed does not open, and page is for
-// what was tampered with.
-func refusalOf(err error, page message, reason string) *refusal {
-	switch {
-	case errors.Is(err, errExpired):
-		return &refusal{pageExpired, "expired", nil}
-	case errors.Is(err, errTampered):
-		return &refusal{page, reason, nil}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &refusal{pageBroken, "timeout", err}
-	}
-	return &refusal{pageBroken, "keys", err}
 }

@@ -417,6 +417,25 @@ func (b *browser) wantRefused(status int, reason string) *browser {
 	return b
 }
 
+// mustOpen opens what was sealed for a purpose.
+func mustOpen[T expiring](w *world, p purpose, text string) T {
+	w.Helper()
+	content, err := open[T](w.Context(), w.flow.sealer, p, text)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return content
+}
+
+// titleOf is the title of a message.
+func titleOf(m message) string {
+	pages, err := loadPages(nil)
+	if err != nil {
+		panic(err)
+	}
+	return pages.texts[m.name+".title"]
+}
+
 // stopAt makes the browser stop before it goes to a path of ours with that
 // parameter.
 func (b *browser) stopAt(path, parameter string) {

@@ -4,16 +4,22 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/http"
 	"regexp"
+	"strconv"
+	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// scopes are what a sign-in asks for: to know who it is, by a name that people
-// know too, and to list and connect accounts.
-var scopes = []string{"openid", "profile", "email", "create:me:connected_accounts", "read:me:connected_accounts"}
+// What a sign-in asks for: to know who it is, by a name that people know too,
+// and what the My Account API may then be asked.
+var (
+	linkScopes    = []string{"openid", "profile", "email", "create:me:connected_accounts", "read:me:connected_accounts"}
+	accountScopes = []string{"openid", "profile", "email", "read:me:connected_accounts", "delete:me:connected_accounts"}
+)
 
 func oauthConfig(cfg Config, basic bool) oauth2.Config {
 	style := oauth2.AuthStyleInParams
@@ -26,14 +32,19 @@ func oauthConfig(cfg Config, basic bool) oauth2.Config {
 		ClientSecret: cfg.ClientSecret.Reveal(),
 		Endpoint:     oauth2.Endpoint{AuthURL: issuer + "authorize", TokenURL: issuer + "oauth/token", AuthStyle: style},
 		RedirectURL:  cfg.Origin + cfg.Path + "/callback",
-		Scopes:       scopes,
 	}
 }
 
-// beginLogin prepares s for the login leg and returns where the person signs
-// in: the authorization code flow with PKCE and nonce, for an access token of
-// the My Account API. afresh asks Auth0 not to rely on who is signed in there.
-func (f *Flow) beginLogin(s *flowState, afresh bool) string {
+// signIn says how somebody is to sign in.
+type signIn struct {
+	organization string
+	afresh       bool          // not as whoever is signed in at Auth0
+	within       time.Duration // having authenticated no longer ago than this; 0: at any time
+}
+
+// beginLogin sends the person to sign in: the authorization code flow with PKCE
+// and nonce, for an access token of the My Account API.
+func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn) answer {
 	s.newState()
 	s.Verifier = oauth2.GenerateVerifier()
 	s.Nonce = rand.Text()
@@ -42,29 +53,41 @@ func (f *Flow) beginLogin(s *flowState, afresh bool) string {
 		oauth2.SetAuthURLParam("nonce", s.Nonce),
 		oauth2.SetAuthURLParam("audience", f.vault.Issuer()+"me/"),
 	}
-	if s.Ticket.OrgID != "" {
-		options = append(options, oauth2.SetAuthURLParam("organization", s.Ticket.OrgID))
+	if how.organization != "" {
+		options = append(options, oauth2.SetAuthURLParam("organization", how.organization))
 	}
-	if afresh {
+	if how.afresh {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
-	return f.oauth.AuthCodeURL(s.State, options...)
+	if how.within > 0 {
+		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(int(how.within.Seconds()))))
+	}
+	config := f.oauth
+	config.Scopes = linkScopes
+	if leg == forSignIn {
+		config.Scopes = accountScopes
+	}
+	cookies, err := f.keep(r, leg, s)
+	if err != nil {
+		return f.refuse(r, about(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err})
+	}
+	f.tell(r.Context(), about(Started, s.Ticket))
+	return f.goOn(config.AuthCodeURL(s.State, options...)).with(cookies...)
 }
 
-// finishLogin redeems the code of a login leg: who signed in, and the access
-// token for the My Account API.
-func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vault.IDToken, string, error) {
+// finishLogin redeems the code of a login leg: who signed in, and the tokens.
+func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vault.IDToken, *oauth2.Token, error) {
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, f.vault.HTTPClient())
 	token, err := f.oauth.Exchange(ctx, code, oauth2.VerifierOption(s.Verifier))
 	if err != nil {
-		return nil, "", tokenError(err)
+		return nil, nil, tokenError(err)
 	}
 	raw, _ := token.Extra("id_token").(string)
 	id, err := f.vault.VerifyIDToken(ctx, raw, f.oauth.ClientID, s.Nonce)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	return id, token.AccessToken, nil
+	return id, token, nil
 }
 
 var codePattern = regexp.MustCompile(`^[a-z_]{1,64}$`)
@@ -91,16 +114,16 @@ func tokenError(err error) error {
 func loginRefusal(err error) *refusal {
 	if refused, ok := errors.AsType[*codeError](err); ok {
 		if refused.code == "invalid_grant" {
-			return &refusal{pageNoFlow, refused.code, err}
+			return &refusal{page: pageNoFlow, reason: refused.code, err: err}
 		}
-		return &refusal{pageAuth0Fails, "token_endpoint", err}
+		return &refusal{page: pageAuth0Fails, reason: "token_endpoint", err: err}
 	}
 	var e *vault.Error
 	if !errors.As(err, &e) {
-		return &refusal{pageAuth0Fails, "sign_in", err}
+		return &refusal{page: pageAuth0Fails, reason: "sign_in", err: err}
 	}
 	if e.Reason == "wrong_nonce" {
-		return &refusal{pageNoFlow, e.Reason, err}
+		return &refusal{page: pageNoFlow, reason: e.Reason, err: err}
 	}
-	return &refusal{pageAuth0Fails, e.Reason, err}
+	return &refusal{page: pageAuth0Fails, reason: e.Reason, err: err}
 }

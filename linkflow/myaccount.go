@@ -25,51 +25,62 @@ type myAccount struct {
 	secrets []string // which no error may repeat
 }
 
-func (f *Flow) myAccount(s *flowState) *myAccount {
+func (f *Flow) myAccount(token string, secrets ...string) *myAccount {
 	return &myAccount{
 		call:    f.vault.Call,
 		base:    f.vault.Issuer() + "me/v1/connected-accounts/",
-		token:   s.AccessToken,
-		secrets: s.secrets(),
+		token:   token,
+		secrets: append(secrets, token),
 	}
 }
 
-// accountsPage is an answer of GET accounts.
-type accountsPage struct {
-	Accounts []struct {
-		Connection string   `json:"connection"`
-		OrgID      string   `json:"org_id"`
-		Scopes     []string `json:"scopes"`
-	} `json:"accounts"`
-	Next string `json:"next"`
+// connectedAccount is an account in the answer of GET accounts. Auth0 tells
+// nobody whose it is at the provider.
+type connectedAccount struct {
+	ID         string   `json:"id"`
+	Connection string   `json:"connection"`
+	OrgID      string   `json:"org_id"`
+	Scopes     []string `json:"scopes"`
+	CreatedAt  string   `json:"created_at"`
+	ExpiresAt  string   `json:"expires_at"`
 }
 
-// grantedScopes returns what the user's accounts at connection are granted, in
-// this organization or outside of any. A list does not tell which account a
-// login hint means, so that all of them count.
-func (a *myAccount) grantedScopes(ctx context.Context, connection, orgID string) ([]string, error) {
-	var granted []string
-	query := url.Values{"connection": {connection}, "take": {"20"}}
+// accounts lists the user's accounts, outside of organizations and in orgID: all
+// of them, or those at one connection.
+func (a *myAccount) accounts(ctx context.Context, connection, orgID string) ([]connectedAccount, error) {
+	var all []connectedAccount
+	query := url.Values{"take": {"20"}}
+	if connection != "" {
+		query.Set("connection", connection)
+	}
 	for range maxPages {
-		var page accountsPage
+		var page struct {
+			Accounts []connectedAccount `json:"accounts"`
+			Next     string             `json:"next"`
+		}
 		if err := a.do(ctx, http.MethodGet, "accounts?"+query.Encode(), nil, &page); err != nil {
 			return nil, err
 		}
 		for _, account := range page.Accounts {
-			if account.Connection == connection && (account.OrgID == "" || account.OrgID == orgID) {
-				granted = append(granted, account.Scopes...)
+			if (connection == "" || account.Connection == connection) && (account.OrgID == "" || account.OrgID == orgID) {
+				all = append(all, account)
 			}
 		}
 		if page.Next == "" {
-			return granted, nil
+			return all, nil
 		}
 		query.Set("from", page.Next)
 	}
 	return nil, errors.New("the list of connected accounts does not end")
 }
 
+// disconnect removes an account. The vault forgets its tokens.
+func (a *myAccount) disconnect(ctx context.Context, id string) error {
+	return a.do(ctx, http.MethodDelete, "accounts/"+url.PathEscape(id), nil, nil)
+}
+
 // connectRequest is the body of POST connect. An empty list of scopes would be
-// refused, and authorization_params without any member is left out as well.
+// refused.
 type connectRequest struct {
 	Connection          string            `json:"connection"`
 	RedirectURI         string            `json:"redirect_uri"`
@@ -77,12 +88,12 @@ type connectRequest struct {
 	CodeChallenge       string            `json:"code_challenge"`
 	CodeChallengeMethod string            `json:"code_challenge_method"`
 	Scopes              []string          `json:"scopes,omitempty"`
-	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
+	AuthorizationParams map[string]string `json:"authorization_params"`
 }
 
 // newConnectRequest asks for the connection of s's ticket. The provider is told
-// which account is meant, if the ticket says so.
-func newConnectRequest(redirectURI string, s *flowState, scopes []string) connectRequest {
+// how to ask, and which account is meant, if the ticket says so.
+func newConnectRequest(redirectURI string, s *flowState, scopes []string, prompt string) connectRequest {
 	req := connectRequest{
 		Connection:          s.Ticket.Connection,
 		RedirectURI:         redirectURI,
@@ -90,9 +101,10 @@ func newConnectRequest(redirectURI string, s *flowState, scopes []string) connec
 		CodeChallenge:       digest(s.Verifier), // S256 of RFC 7636 §4.2
 		CodeChallengeMethod: "S256",
 		Scopes:              scopes,
+		AuthorizationParams: map[string]string{"prompt": prompt},
 	}
 	if s.Ticket.LoginHint != "" {
-		req.AuthorizationParams = map[string]string{"login_hint": s.Ticket.LoginHint}
+		req.AuthorizationParams["login_hint"] = s.Ticket.LoginHint
 	}
 	return req
 }
@@ -141,8 +153,7 @@ func (a *myAccount) complete(ctx context.Context, req completeRequest) (granted 
 }
 
 // do sends one request and reads its answer strictly: member names in exact
-// case, none twice. Both 200 and 201 are success, on which Auth0's documents
-// differ.
+// case, none twice. Auth0's documents differ on whether success is 200 or 201.
 func (a *myAccount) do(ctx context.Context, method, path string, body, answer any) error {
 	text := []byte{}
 	if body != nil {
@@ -163,8 +174,11 @@ func (a *myAccount) do(ctx context.Context, method, path string, body, answer an
 	if err != nil {
 		return err
 	}
-	if got.Status != http.StatusOK && got.Status != http.StatusCreated {
+	if got.Status != http.StatusOK && got.Status != http.StatusCreated && got.Status != http.StatusNoContent {
 		return a.refusal(got)
+	}
+	if answer == nil {
+		return nil
 	}
 	if err := josejson.Unmarshal(got.Body, answer); err != nil {
 		return errors.New("the My Account API's answer is not the JSON it should be")

@@ -32,23 +32,31 @@ func accountStub(requests *[]*http.Request, bodies *[]string, answers ...string)
 	}
 }
 
-func TestGrantedScopesAreThoseOfAllPages(t *testing.T) {
+func TestAccountsAreThoseOfAllPages(t *testing.T) {
 	var requests []*http.Request
 	var bodies []string
-	a := accountStub(&requests, &bodies,
-		`200 {"accounts":[{"connection":"google-oauth2","scopes":["a"]},{"connection":"github","scopes":["no"]}],"next":"2/"}`,
-		`200 {"accounts":[{"connection":"google-oauth2","org_id":"org","scopes":["b"]},{"connection":"google-oauth2","org_id":"other","scopes":["no"]}]}`)
-	got, err := a.grantedScopes(t.Context(), "google-oauth2", "org")
-	if err != nil || !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("%v, %v", got, err)
+	pages := []string{
+		`200 {"accounts":[{"id":"1","connection":"google-oauth2"},{"id":"2","connection":"github"}],"next":"2/"}`,
+		`200 {"accounts":[{"id":"3","connection":"google-oauth2","org_id":"org"},{"id":"4","connection":"google-oauth2","org_id":"other"}]}`,
 	}
-	q := requests[1].URL.Query()
-	if q.Get("from") != "2/" || q.Get("connection") != "google-oauth2" || requests[1].Header.Get("Authorization") != "Bearer my-account-token" {
-		t.Errorf("asked for %v", requests[1].URL)
+	for connection, want := range map[string][]string{"google-oauth2": {"1", "3"}, "": {"1", "2", "3"}} {
+		requests = nil
+		got, err := accountStub(&requests, &bodies, pages...).accounts(t.Context(), connection, "org")
+		var ids []string
+		for _, account := range got {
+			ids = append(ids, account.ID)
+		}
+		if err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%q: %v, %v", connection, ids, err)
+		}
+		q := requests[1].URL.Query()
+		if q.Get("from") != "2/" || q.Get("connection") != connection || requests[1].Header.Get("Authorization") != "Bearer my-account-token" {
+			t.Errorf("asked for %v", requests[1].URL)
+		}
 	}
 	requests = nil
-	a = accountStub(&requests, &bodies, `200 {"accounts":[],"next":"again"}`)
-	if _, err := a.grantedScopes(t.Context(), "google-oauth2", ""); err == nil || len(requests) != maxPages {
+	a := accountStub(&requests, &bodies, `200 {"accounts":[],"next":"again"}`)
+	if _, err := a.accounts(t.Context(), "google-oauth2", ""); err == nil || len(requests) != maxPages {
 		t.Errorf("an endless list: %v after %d requests", err, len(requests))
 	}
 }
@@ -56,7 +64,7 @@ func TestGrantedScopesAreThoseOfAllPages(t *testing.T) {
 func TestTheConnectRequestHasNoEmptyMembers(t *testing.T) {
 	s := &flowState{Ticket: ticket{Connection: "c"}, State: "s", Verifier: "v"}
 	members := func(scopes []string) []string {
-		text, err := json.Marshal(newConnectRequest("https://link.example.com/auth/callback", s, scopes))
+		text, err := json.Marshal(newConnectRequest("https://link.example.com/auth/callback", s, scopes, "consent"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,12 +74,12 @@ func TestTheConnectRequestHasNoEmptyMembers(t *testing.T) {
 		}
 		return slices.Sorted(maps.Keys(all))
 	}
-	least := []string{"code_challenge", "code_challenge_method", "connection", "redirect_uri", "state"}
+	least := []string{"authorization_params", "code_challenge", "code_challenge_method", "connection", "redirect_uri", "state"}
 	if got := members(nil); !reflect.DeepEqual(got, least) {
 		t.Errorf("members are %v", got)
 	}
 	s.Ticket.LoginHint = "1234"
-	if got := members([]string{"a"}); len(got) != len(least)+2 {
+	if got := members([]string{"a"}); len(got) != len(least)+1 {
 		t.Errorf("members are %v", got)
 	}
 }

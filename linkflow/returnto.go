@@ -8,6 +8,19 @@ import (
 // maxReturnTo bounds the URL that a flow returns to: it travels in a cookie.
 const maxReturnTo = 512
 
+// readReturnTo reads where a flow may go in the end. A path, which Auth0's front
+// ends send, is one of the pages' own origin.
+func (f *Flow) readReturnTo(values url.Values) (string, *refusal) {
+	target, err := one(values, "returnTo")
+	if strings.HasPrefix(target, "/") {
+		target = f.origin + target
+	}
+	if err != nil || target != "" && !f.mayReturnTo(target) {
+		return "", &refusal{page: pageBadReturn, reason: "return_to"}
+	}
+	return target, nil
+}
+
 // mayReturnTo tells whether a finished flow may send the browser to target: an
 // absolute URL of a configured origin, on which we and every browser agree. It
 // compares bytes first, and does not trust any parser with what precedes the

@@ -24,19 +24,24 @@ type purpose string
 
 const (
 	forTicket  purpose = "ticket"
-	forLogin   purpose = "login"   // flow cookie while the person signs in
-	forConfirm purpose = "confirm" // flow cookie while the person decides
-	forConnect purpose = "connect" // flow cookie while the provider asks
 	forForm    purpose = "form"
+	forSession purpose = "session" // who looks after their accounts
+
+	// What a flow's cookie holds while it is on this leg.
+	forLogin   purpose = "login"   // the person signs in
+	forConfirm purpose = "confirm" // the person decides
+	forConnect purpose = "connect" // the provider asks
+	forEnd     purpose = "end"     // it is over; the page still says so
+	forSignIn  purpose = "sign_in" // the person signs in to look after accounts
 )
 
-var purposes = []purpose{forTicket, forLogin, forConfirm, forConnect, forForm}
+var purposes = []purpose{forTicket, forForm, forSession, forLogin, forConfirm, forConnect, forEnd, forSignIn}
 
 const (
 	keySize = 32
 
-	// maxSealed bounds what is opened: a cookie is never longer.
-	maxSealed = 4096
+	// maxSealed bounds what is opened: nothing of ours is longer.
+	maxSealed = maxParts * maxPart
 )
 
 // expiring is a content that can be sealed. It ends at a Unix time.

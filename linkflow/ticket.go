@@ -15,12 +15,12 @@ const (
 	// sign in and consent.
 	ticketLife = 10 * time.Minute
 
-	// maxTicket bounds a sealed ticket: it has to fit into a URL, and with a
-	// token into a cookie.
+	// maxTicket bounds a sealed ticket: it has to fit into a URL.
 	maxTicket = 2048
 )
 
-// ticket is what a link is about: whose account, for which agent.
+// ticket is what a link is about: whose account, for which agent. Without a
+// subject it is of a link that names nobody: whoever signs in.
 type ticket struct {
 	Issuer     string   `json:"iss"`
 	Subject    string   `json:"sub"`

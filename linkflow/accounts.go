@@ -1,0 +1,205 @@
+package linkflow
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// accountsRoute is the page on which people look after their accounts: its GETs
+// show, its POSTs do.
+const accountsRoute = "accounts"
+
+// showAccounts lists the accounts of whoever is signed in, or asks about one of
+// them whether to disconnect it.
+func (f *Flow) showAccounts(r *http.Request) answer {
+	id, err := one(r.URL.Query(), "disconnect")
+	if err != nil {
+		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "disconnect_repeated"})
+	}
+	s, err := f.session(r)
+	if nobody(err) {
+		return f.askToSignIn(r, id)
+	}
+	if err != nil {
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "session"))
+	}
+	accounts, err := f.accountsOf(r, s)
+	if tokenEnded(err) {
+		return f.askToSignIn(r, id).with(f.remove(r, sessionCookie)...)
+	}
+	if err != nil {
+		return f.refuse(r, s.about(Fault, ""), accountRefusal(err, pageAuth0Fails))
+	}
+	form, cookie, err := f.formFor(r, accountsRoute, s.ID, s.Expiry)
+	if err != nil {
+		return f.refuse(r, s.about(Fault, ""), refusalOf(err, pageBroken, "form"))
+	}
+	if id != "" {
+		return f.askToDisconnect(r, s, accounts, id, form).with(cookie)
+	}
+	data := accountsPage{Person: clean(s.Person, maxShown), Form: form}
+	for _, account := range accounts {
+		data.Accounts = append(data.Accounts, f.accountText(account))
+	}
+	return f.show(http.StatusOK, "accounts.html", "accounts", nil, data).with(cookie)
+}
+
+// nobody tells whether err means that nobody is signed in.
+func nobody(err error) bool { return errors.Is(err, errTampered) || errors.Is(err, errExpired) }
+
+// tokenEnded tells whether the My Account API does not take the token any more.
+func tokenEnded(err error) bool {
+	refused, ok := errors.AsType[*accountError](err)
+	return ok && refused.Status == http.StatusUnauthorized
+}
+
+func (f *Flow) accountsOf(r *http.Request, s *session) ([]connectedAccount, error) {
+	return f.myAccount(s.AccessToken).accounts(r.Context(), "", s.OrgID)
+}
+
+// askToSignIn is the page for somebody who is not signed in. disconnect is the
+// account to go on with.
+func (f *Flow) askToSignIn(r *http.Request, disconnect string) answer {
+	form, cookie, err := f.formFor(r, accountsRoute, "", time.Now().Add(sessionLife).Unix())
+	if err != nil {
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
+	}
+	return f.show(http.StatusOK, "accounts.html", "accounts", nil, accountsPage{Disconnect: disconnect, Form: form}).with(cookie)
+}
+
+func (f *Flow) askToDisconnect(r *http.Request, s *session, accounts []connectedAccount, id, form string) answer {
+	account, ok := findAccount(accounts, id)
+	if !ok {
+		return f.refuse(r, s.about(Refused, ""), &refusal{page: pageNoAccount, reason: "no_account", data: messagePage{Accounts: true}})
+	}
+	text := f.accountText(account)
+	return f.show(http.StatusOK, "disconnect.html", "disconnect", variables{"provider": text.Provider}, disconnectPage{text, s.fresh(), form})
+}
+
+func findAccount(accounts []connectedAccount, id string) (connectedAccount, bool) {
+	i := slices.IndexFunc(accounts, func(a connectedAccount) bool { return a.ID == id })
+	if i < 0 {
+		return connectedAccount{}, false
+	}
+	return accounts[i], true
+}
+
+// postAccounts does what the pages of showAccounts offer.
+func (f *Flow) postAccounts(r *http.Request) answer {
+	values, no := f.readPost(r)
+	if no != nil {
+		return f.refuse(r, Event{}, no)
+	}
+	token, errToken := one(values, "form")
+	action, errAction := one(values, "action")
+	id, errID := one(values, "disconnect")
+	if errors.Join(errToken, errAction, errID) != nil {
+		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
+	}
+	s, err := f.session(r)
+	if nobody(err) {
+		s = &session{}
+	} else if err != nil {
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "session"))
+	}
+	if err := f.checkForm(r, token, accountsRoute, s.ID); err != nil {
+		return f.refuse(r, s.about(Refused, ""), refusalOf(err, pageForeign, "form_token"))
+	}
+	switch {
+	case action == "sign_in":
+		return f.signInForAccounts(r, id)
+	case action == "sign_out":
+		return f.signOut(r)
+	case action == "disconnect" && s.ID != "":
+		return f.disconnect(r, s, id)
+	}
+	return f.refuse(r, s.about(Refused, ""), &refusal{page: pageBadRequest, reason: "form_malformed"})
+}
+
+// signInForAccounts begins a sign-in; one that goes on with disconnecting an
+// account has to be a fresh one.
+func (f *Flow) signInForAccounts(r *http.Request, disconnect string) answer {
+	s := &flowState{ID: rand.Text(), Disconnect: disconnect, Expiry: time.Now().Add(ticketLife).Unix()}
+	var how signIn
+	if disconnect != "" {
+		how.within = freshLife
+	}
+	return f.beginLogin(r, forSignIn, s, how).with(f.makeRoom(r)...)
+}
+
+// signedInForAccounts comes back from there.
+func (f *Flow) signedInForAccounts(r *http.Request, flow *flowState, code string) answer {
+	id, token, err := f.finishLogin(r.Context(), flow, code)
+	if err != nil {
+		return f.refuse(r, Event{}, loginRefusal(err)).with(f.drop(r, flow)...)
+	}
+	s := newSession(id, token)
+	cookies, err := f.keepSession(r, s)
+	if err != nil {
+		return f.refuse(r, s.about(Fault, ""), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, flow)...)
+	}
+	f.tell(r.Context(), s.about(SignedIn, ""))
+	var query url.Values
+	if flow.Disconnect != "" {
+		query = url.Values{"disconnect": {flow.Disconnect}}
+	}
+	return redirect(f.page(accountsRoute, query)).with(f.drop(r, flow)...).with(cookies...)
+}
+
+// disconnect removes an account of whoever has just signed in. The vault's cache
+// forgets it at once.
+func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
+	if !s.fresh() {
+		return redirect(f.page(accountsRoute, url.Values{"disconnect": {id}}))
+	}
+	accounts, err := f.accountsOf(r, s)
+	if err != nil {
+		return f.refuse(r, s.about(Fault, ""), accountRefusal(err, pageAuth0Fails))
+	}
+	account, ok := findAccount(accounts, id)
+	if !ok {
+		return f.refuse(r, s.about(Refused, ""), &refusal{page: pageNoAccount, reason: "no_account", data: messagePage{Accounts: true}})
+	}
+	err = f.myAccount(s.AccessToken).disconnect(r.Context(), id)
+	f.vault.Forget(s.Subject, account.Connection) // also when the answer was lost
+	if err != nil {
+		return f.refuse(r, s.about(Fault, account.Connection), accountRefusal(err, pageNotDisconnected))
+	}
+	f.tell(r.Context(), s.about(Disconnected, account.Connection))
+	return f.say(pageDisconnected, variables{"provider": f.pages.texts.provider(account.Connection)}, messagePage{Accounts: true})
+}
+
+// signOut ends the session here, and shows where to end Auth0's.
+func (f *Flow) signOut(r *http.Request) answer {
+	there := f.vault.Issuer() + "v2/logout?" + url.Values{"client_id": {f.oauth.ClientID}}.Encode()
+	return f.say(pageSignedOut, nil, messagePage{SignOut: there}).with(f.remove(r, sessionCookie)...)
+}
+
+// accountText is an account in words.
+func (f *Flow) accountText(a connectedAccount) accountText {
+	text := accountText{
+		ID:         a.ID,
+		Provider:   f.pages.texts.provider(a.Connection),
+		Connection: clean(a.Connection, maxShown),
+		Since:      date(a.CreatedAt),
+		Until:      date(a.ExpiresAt),
+		Scopes:     f.pages.texts.scopes(a.Connection, a.Scopes),
+	}
+	if _, ok := f.offers(a.Connection); ok {
+		text.Again = f.page("connect", url.Values{"connection": {a.Connection}})
+	}
+	return text
+}
+
+// date is the day of a time in RFC 3339, in the one order that all read alike.
+func date(text string) string {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return ""
+	}
+	return t.Format(time.DateOnly)
+}

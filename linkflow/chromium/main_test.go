@@ -1,0 +1,88 @@
+// Package chromium tests the link pages in a real browser: Chromium without a
+// window, over the local tenant.
+//
+// It needs /usr/bin/chromium (or CHROMIUM), the source of axe-core in the file
+// that AXE_JS names, and the html-validate command that HTML_VALIDATE names;
+// .ci/browser provides them. What is missing fails the tests.
+package chromium
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// tools are what the tests need besides Go.
+var tools struct {
+	chromium     string
+	axe          string // source text
+	htmlValidate string // path of the command
+}
+
+// everybodys is the Chromium that all tests share. Each has a browser context
+// of its own in it, with its own cookies.
+var everybodys context.Context
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if err := findTools(); err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL:", err)
+		return 1
+	}
+	ctx, stop, err := startChromium()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL: Chromium does not start:", err)
+		return 1
+	}
+	defer stop()
+	everybodys = ctx
+	return m.Run()
+}
+
+func findTools() error {
+	tools.chromium = cmp.Or(os.Getenv("CHROMIUM"), "/usr/bin/chromium")
+	tools.htmlValidate = os.Getenv("HTML_VALIDATE")
+	for what, file := range map[string]string{"CHROMIUM": tools.chromium, "HTML_VALIDATE": tools.htmlValidate} {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("%s names no file: %w", what, err)
+		}
+	}
+	axe, err := os.ReadFile(os.Getenv("AXE_JS"))
+	if err != nil {
+		return fmt.Errorf("AXE_JS names no file: %w", err)
+	}
+	tools.axe = string(axe)
+	return nil
+}
+
+// startChromium starts a browser with an empty profile, or with the one in the
+// directory that an option names. Certificates are not checked, since the link
+// pages have made-up ones here.
+func startChromium(options ...chromedp.ExecAllocatorOption) (context.Context, func(), error) {
+	all := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(tools.chromium),
+		chromedp.NoSandbox, // root in a container has none
+		chromedp.IgnoreCertErrors,
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
+	ctx, stopAllocator := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
+	ctx, stopBrowser := chromedp.NewContext(ctx)
+	stop := func() {
+		stopBrowser()
+		stopAllocator()
+	}
+	if err := chromedp.Do(ctx); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return ctx, stop, nil
+}

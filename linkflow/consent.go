@@ -1,0 +1,146 @@
+package linkflow
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// anotherAccount is what the confirm page posts for an account that is not
+// connected yet.
+const anotherAccount = "another"
+
+// beginConnect sends the person to the provider. If that fails, the flow stays
+// where it is and the button can be pressed again.
+func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answer {
+	ctx, t := r.Context(), s.Ticket
+	api := f.myAccount(s.AccessToken, s.secrets()...)
+	accounts, err := api.accounts(ctx, t.Connection, t.OrgID)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, t), accountRefusal(err, pageAuth0Fails))
+	}
+	granted, prompt, ok := consentFor(accounts, account)
+	if !ok { // disconnected meanwhile
+		return redirect(f.confirmPage(s))
+	}
+	s.newState()
+	s.Verifier = oauth2.GenerateVerifier()
+	begun, err := api.connect(ctx, newConnectRequest(f.oauth.RedirectURL, s, vault.MergeScopes(granted, t.Scopes), prompt))
+	if err != nil {
+		return f.refuse(r, byUser(Fault, t), accountRefusal(err, pageAuth0Fails))
+	}
+	target, err := connectURL(f.vault.Issuer(), begun)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, t), &refusal{page: pageAuth0Fails, reason: "connect_uri", err: err})
+	}
+	s.AuthSession = begun.AuthSession
+	s.Expiry = min(t.Expiry, time.Now().Unix()+begun.ExpiresIn)
+	cookies, err := f.keep(r, forConnect, s)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, t), &refusal{page: pageBroken, reason: "cookie", err: err})
+	}
+	f.tell(ctx, byUser(Confirmed, t))
+	return f.goOn(target).with(cookies...)
+}
+
+// consentFor says what the account that is going to be connected is granted
+// already, all of which has to be asked for again, since a new consent replaces
+// the old one; and how the provider is to ask. Who connects an account anew
+// chooses it there, for Auth0 does not name the one that it connected. Who
+// connects one again is asked for consent, without which Google gives no new
+// refresh token. choice is an account's id, anotherAccount, or empty for any.
+func consentFor(accounts []connectedAccount, choice string) (granted []string, prompt string, ok bool) {
+	if choice == anotherAccount || choice == "" && len(accounts) == 0 {
+		return nil, "select_account", true
+	}
+	for _, account := range accounts {
+		if choice == "" || account.ID == choice {
+			granted, ok = append(granted, account.Scopes...), true
+		}
+	}
+	return granted, "consent", ok
+}
+
+// connectURL is where the person connects the account: a page of the tenant,
+// opened with the ticket that Auth0 made for it.
+func connectURL(issuer string, begun *connectAnswer) (string, error) {
+	u, err := url.Parse(begun.ConnectURI)
+	if err != nil || u.User != nil || u.Fragment != "" || u.Opaque != "" ||
+		u.Scheme+"://"+strings.ToLower(u.Host)+"/" != issuer {
+		return "", errors.New("connect_uri is no page of the tenant")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "", errors.New("connect_uri has a malformed query")
+	}
+	query.Set("ticket", begun.ConnectParams.Ticket)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
+}
+
+// connected completes a connect leg: only when Auth0's My Account API says so
+// is the account connected.
+func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answer {
+	t := s.Ticket
+	granted, err := f.myAccount(s.AccessToken, s.secrets()...).complete(r.Context(), completeRequest{
+		AuthSession:  s.AuthSession,
+		ConnectCode:  connectCode,
+		RedirectURI:  f.oauth.RedirectURL,
+		CodeVerifier: s.Verifier,
+	})
+	if err != nil {
+		return f.failed(r, s, accountRefusal(err, pageNotConnected))
+	}
+	f.vault.Forget(t.Subject, t.Connection)
+	e, event, state := ending{Granted: granted}, byUser(Linked, t), connected
+	if len(granted) > 0 {
+		e.Missing = vault.MissingScopes(granted, t.Scopes)
+	}
+	if e.Missing != nil {
+		event.Kind, event.Reason, state = FailedToLink, "scopes_missing", Failed
+	}
+	f.outcomes.record(t, state)
+	f.tell(r.Context(), event)
+	cookies, err := f.end(r, s, e)
+	if err != nil { // all is done: the page can be shown once, here
+		return f.ended(r, t, s.ReturnTo, e).with(f.drop(r, s)...)
+	}
+	if e.Missing == nil && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
+		return redirect(s.ReturnTo).with(cookies...)
+	}
+	return redirect(f.donePage(s)).with(cookies...)
+}
+
+// notConnected ends a connect leg that Auth0 or the provider ended. The ticket's
+// user began it, in this browser.
+func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) answer {
+	if q.Error != "access_denied" {
+		return f.failed(r, s, &refusal{page: pageNotConnected, reason: "connect_error", err: q.asError(s)})
+	}
+	event := byUser(DeclinedByUser, s.Ticket)
+	event.Reason, event.Err = "at_provider", q.asError(s)
+	return f.declined(r, s, event)
+}
+
+func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
+	f.outcomes.record(s.Ticket, Failed)
+	return f.refuse(r, byUser(FailedToLink, s.Ticket), no).with(f.drop(r, s)...)
+}
+
+// declined ends a flow whose user said no, here or at the provider.
+func (f *Flow) declined(r *http.Request, s *flowState, event Event) answer {
+	f.outcomes.record(s.Ticket, Declined)
+	f.tell(r.Context(), event)
+	e := ending{Declined: true}
+	cookies, err := f.end(r, s, e)
+	if err != nil {
+		cookies = f.drop(r, s)
+	}
+	return f.ended(r, s.Ticket, s.ReturnTo, e).with(cookies...)
+}

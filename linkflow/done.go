@@ -1,0 +1,50 @@
+package linkflow
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// showDone is the page on which a flow ends.
+func (f *Flow) showDone(r *http.Request) answer {
+	s, leg, no := f.flowOfPage(r, forEnd, forConfirm, forConnect)
+	if no != nil {
+		return f.refuse(r, Event{}, no)
+	}
+	if leg != forEnd {
+		return redirect(f.confirmPage(s))
+	}
+	return f.ended(r, s.Ticket, s.ReturnTo, *s.Ended)
+}
+
+func (f *Flow) donePage(s *flowState) string { return f.page("done", url.Values{"flow": {s.ID}}) }
+
+// ended says how a flow ended.
+func (f *Flow) ended(r *http.Request, t ticket, returnTo string, e ending) answer {
+	request := f.request(t)
+	vars := request.vars()
+	switch {
+	case request.Verified:
+		vars["agent"] = request.Agent
+	case t.Agent == "":
+		vars["agent"] = f.pages.texts["agent.none"]
+	default:
+		vars["agent"] = f.pages.texts["agent"]
+	}
+	if returnTo != "" && !f.mayReturnTo(returnTo) {
+		returnTo = ""
+	}
+	data := donePage{Back: returnTo}
+	switch {
+	case e.Declined:
+		return f.show(http.StatusOK, "done.html", "declined", vars, data)
+	case e.Missing != nil:
+		data.Scopes = f.pages.texts.scopes(t.Connection, e.Missing)
+		if text, err := seal(r.Context(), f.sealer, forTicket, t); err == nil {
+			data.Again = f.page("connect", url.Values{"ticket": {text}})
+		}
+		return f.show(http.StatusOK, "done.html", "too_little", vars, data)
+	}
+	data.Scopes = f.pages.texts.scopes(t.Connection, e.Granted)
+	return f.show(http.StatusOK, "done.html", "done", vars, data)
+}

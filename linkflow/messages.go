@@ -1,0 +1,32 @@
+package linkflow
+
+import "net/http"
+
+// message is a page that says something, under its name in text.json.
+type message struct {
+	status int
+	name   string
+}
+
+// The messages, in the order in which a person may meet them.
+var (
+	pageNotFound     = message{http.StatusNotFound, "not_found"}
+	pageNotAllowed   = message{http.StatusMethodNotAllowed, "not_allowed"}
+	pageBadLink      = message{http.StatusBadRequest, "bad_link"}
+	pageExpired      = message{http.StatusGone, "expired"}
+	pageBadReturn    = message{http.StatusBadRequest, "bad_return"}
+	pageNotOffered   = message{http.StatusBadRequest, "not_offered"}
+	pageForeign      = message{http.StatusForbidden, "foreign"}
+	pageBadRequest   = message{http.StatusBadRequest, "bad_request"}
+	pageNoFlow       = message{http.StatusBadRequest, "no_flow"}
+	pageNotSignedIn  = message{http.StatusForbidden, "not_signed_in"}
+	pageWrongPerson  = message{http.StatusForbidden, "wrong_person"}
+	pageNotConnected = message{http.StatusBadGateway, "not_connected"}
+	pageAuth0Fails   = message{http.StatusBadGateway, "auth0_fails"}
+	pageBroken       = message{http.StatusInternalServerError, "broken"}
+
+	pageNoAccount       = message{http.StatusNotFound, "no_account"}
+	pageNotDisconnected = message{http.StatusBadGateway, "not_disconnected"}
+	pageDisconnected    = message{http.StatusOK, "disconnected"}
+	pageSignedOut       = message{http.StatusOK, "signed_out"}
+)

@@ -1,0 +1,80 @@
+package linkflow
+
+import (
+	"cmp"
+	"crypto/rand"
+	"net/http"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+const (
+	// sessionLife is how long somebody stays signed in to look after accounts.
+	sessionLife = 15 * time.Minute
+
+	// freshLife is how old a sign-in may be by which an account is disconnected.
+	freshLife = 5 * time.Minute
+)
+
+// session is who looks after their accounts in this browser.
+type session struct {
+	ID          string `json:"id"`
+	Subject     string `json:"sub"`
+	OrgID       string `json:"org_id,omitempty"`
+	Person      string `json:"person"`
+	AccessToken string `json:"access_token"`
+	AuthTime    int64  `json:"auth_time,omitempty"` // 0: not known
+	Expiry      int64  `json:"exp"`
+}
+
+func (s session) expires() int64 { return s.Expiry }
+
+// fresh tells whether the person has signed in a short time ago.
+func (s *session) fresh() bool {
+	return s.AuthTime != 0 && time.Since(time.Unix(s.AuthTime, 0)) <= freshLife
+}
+
+func newSession(id *vault.IDToken, token *oauth2.Token) *session {
+	end := time.Now().Add(sessionLife)
+	if !token.Expiry.IsZero() && token.Expiry.Before(end) {
+		end = token.Expiry
+	}
+	s := &session{
+		ID: rand.Text(), Subject: id.Subject, OrgID: id.OrgID, Person: cmp.Or(id.Name, id.Subject),
+		AccessToken: token.AccessToken, Expiry: end.Unix(),
+	}
+	if !id.AuthTime.IsZero() {
+		s.AuthTime = id.AuthTime.Unix()
+	}
+	return s
+}
+
+// keepSession seals s into its cookies.
+func (f *Flow) keepSession(r *http.Request, s *session) ([]*http.Cookie, error) {
+	text, err := seal(r.Context(), f.sealer, forSession, *s)
+	if err != nil {
+		return nil, err
+	}
+	return f.put(sessionCookie, text, s.Expiry)
+}
+
+// session returns who is signed in; errTampered and errExpired mean nobody.
+func (f *Flow) session(r *http.Request) (*session, error) {
+	text, err := f.get(r, sessionCookie)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open[session](r.Context(), f.sealer, forSession, text)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// about is an event about what s does.
+func (s *session) about(kind Kind, connection string) Event {
+	return Event{Kind: kind, Subject: s.Subject, Connection: connection}
+}

@@ -1,0 +1,144 @@
+package linkflow
+
+import (
+	"cmp"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// flowState is what a browser keeps of its flow, sealed for the leg it is on.
+// State, Verifier and Nonce are new for each leg.
+type flowState struct {
+	ID       string `json:"id"`
+	Ticket   ticket `json:"ticket"`
+	State    string `json:"state,omitempty"`
+	Verifier string `json:"verifier,omitempty"`
+	Nonce    string `json:"nonce,omitempty"`
+	ReturnTo string `json:"return_to,omitempty"`
+
+	// Person is what the one who signed in is called. Anyone says that the link
+	// was for whoever would sign in.
+	Person string `json:"person,omitempty"`
+	Anyone bool   `json:"anyone,omitempty"`
+
+	// AccessToken is for the My Account API, AuthSession what it calls the
+	// connecting that is under way.
+	AccessToken string `json:"access_token,omitempty"`
+	AuthSession string `json:"auth_session,omitempty"`
+
+	// Ended is how the flow ended.
+	Ended *ending `json:"ended,omitempty"`
+
+	// Disconnect is the account that a sign-in to look after accounts goes on
+	// with.
+	Disconnect string `json:"disconnect,omitempty"`
+
+	Expiry int64 `json:"exp"`
+}
+
+// ending is how a flow ended.
+type ending struct {
+	Declined bool     `json:"declined,omitempty"`
+	Granted  []string `json:"granted,omitempty"`
+	Missing  []string `json:"missing,omitempty"`
+}
+
+func (s flowState) expires() int64 { return s.Expiry }
+
+// secrets are what no text may repeat.
+func (s *flowState) secrets() []string {
+	return []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession}
+}
+
+// signedIn notes who signed in, if the ticket is for that person.
+func (s *flowState) signedIn(issuer string, id *vault.IDToken, accessToken string) bool {
+	t := &s.Ticket
+	if t.Subject == "" {
+		s.Anyone, t.Subject, t.OrgID = true, id.Subject, id.OrgID
+	}
+	if t.Issuer != issuer || t.Subject != id.Subject || t.OrgID != id.OrgID {
+		return false
+	}
+	s.State, s.Verifier, s.Nonce = "", "", ""
+	s.Person, s.AccessToken = cmp.Or(id.Name, id.Subject), accessToken
+	return true
+}
+
+// forgetPerson takes back what signedIn noted.
+func (s *flowState) forgetPerson() {
+	if s.Anyone {
+		s.Ticket.Subject, s.Ticket.OrgID = "", ""
+	}
+	s.Person, s.AccessToken, s.AuthSession, s.Anyone = "", "", "", false
+}
+
+// newState gives the leg that begins a `state` of its own: the flow's id, to
+// find the cookie by, and what nobody can guess.
+func (s *flowState) newState() { s.State = s.ID + "." + rand.Text() }
+
+// keep seals s for a leg into its cookies.
+func (f *Flow) keep(r *http.Request, leg purpose, s *flowState) ([]*http.Cookie, error) {
+	text, err := seal(r.Context(), f.sealer, leg, *s)
+	if err != nil {
+		return nil, err
+	}
+	return f.put(flowCookie+s.ID, text, s.Expiry)
+}
+
+// drop removes the cookies of s.
+func (f *Flow) drop(r *http.Request, s *flowState) []*http.Cookie {
+	return f.remove(r, flowCookie+s.ID)
+}
+
+// end keeps of s how it ended, so that the page that says so can be opened
+// again, and nothing that could do any more.
+func (f *Flow) end(r *http.Request, s *flowState, e ending) ([]*http.Cookie, error) {
+	return f.keep(r, forEnd, &flowState{
+		ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Ended: &e,
+		Expiry: time.Now().Add(ticketLife).Unix(),
+	})
+}
+
+// flowOf returns the flow of that id that the browser is on, and its leg, if it
+// is one of legs.
+func (f *Flow) flowOf(r *http.Request, id string, legs ...purpose) (*flowState, purpose, error) {
+	if !idPattern.MatchString(id) {
+		return nil, "", errTampered
+	}
+	text, err := f.get(r, flowCookie+id)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, leg := range legs {
+		s, err := open[flowState](r.Context(), f.sealer, leg, text)
+		switch {
+		case errors.Is(err, errTampered):
+			continue // sealed for another leg, or by nobody
+		case err != nil:
+			return nil, "", err
+		case s.ID != id:
+			return nil, "", errTampered
+		}
+		return &s, leg, nil
+	}
+	return nil, "", errTampered
+}
+
+// flowByState is flowOf for an answer that came with the leg's `state`.
+func (f *Flow) flowByState(r *http.Request, state string, legs ...purpose) (*flowState, purpose, error) {
+	id, _, _ := strings.Cut(state, ".")
+	s, leg, err := f.flowOf(r, id, legs...)
+	if err != nil {
+		return nil, "", err
+	}
+	if subtle.ConstantTimeCompare([]byte(s.State), []byte(state)) != 1 {
+		return nil, "", errTampered
+	}
+	return s, leg, nil
+}
