@@ -11,7 +11,40 @@ import (
 // connect the account that req asks for: has opened a link that caller's agent
 // got, and has signed in. It reports whether that ended, one way or another, so
 // that asking the vault again is worth while. It returns false at once if
-// nobody is about to do so.
+// nobody is about to do so, or if another call of the same user, organization
+// and agent is held for the same account.
+//
+// It ends early, with false, when ctx ends or the Flow is closed.
 func (f *Flow) Hold(ctx context.Context, caller *vault.AccessToken, req vault.Request, d time.Duration) bool {
-	return false
+	ended, left, leave := f.outcomes.hold(f.wish(caller, req))
+	if ended == nil {
+		return false
+	}
+	defer leave()
+	timer := time.NewTimer(min(d, left))
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+		return left <= d // the ticket has ended, and the flow with it
+	case <-ctx.Done():
+		return false
+	case <-f.outcomes.closed:
+		return false
+	}
+}
+
+// Connecting tells whether the user is about to connect the account, without
+// waiting for it: whether Hold would, if it holds no other call.
+func (f *Flow) Connecting(caller *vault.AccessToken, req vault.Request) bool {
+	return f.outcomes.connecting(f.wish(caller, req)) > 0
+}
+
+// wish is what caller's tickets for req are made for.
+func (f *Flow) wish(caller *vault.AccessToken, req vault.Request) wish {
+	return wish{
+		account{f.vault.Issuer(), caller.Subject, req.Connection},
+		caller.OrgID, caller.ClientID, req.LoginHint,
+	}
 }

@@ -3,6 +3,10 @@ package linkflow
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 const (
@@ -12,36 +16,97 @@ const (
 	// lateLife is how much longer than its ticket an outcome is remembered, for
 	// agents that ask late.
 	lateLife = ticketLife
+
+	// maxWaiters is how many may wait for one ticket: the agent, and its next
+	// try after a connection that broke without notice.
+	maxWaiters = 2
+
+	// askRate is how many questions a second go to the vault for all tickets
+	// together, and how many at once. A thousand waiting agents must not spend
+	// what Auth0 allows the tenant.
+	askRate = 10
+
+	// askReserve is what of these is left to tickets whose account has just
+	// been connected.
+	askReserve = 3
 )
 
 // Outcomes remembers what became of tickets, by their ids, which are never
 // used twice. It may be shared by several Flows and outlive each of them. Make
 // one with [NewOutcomes].
 type Outcomes struct {
-	mu      sync.Mutex
-	tickets map[string]*outcome
-	sweepAt int // how many entries make it worth looking for ended ones
+	mu       sync.Mutex
+	tickets  map[string]*outcome
+	accounts map[account]map[*outcome]struct{} // the same, by whose account it is
+	held     map[wish]chan struct{}            // closed when the held call is to go on
+	sweepAt  int                               // how many entries make it worth looking for ended ones
+	budget   *rate.Limiter                     // of questions to the vault
 
 	closeOnce sync.Once
 	closed    chan struct{} // closed when nobody is to wait any more
 }
 
+// account is a user at a connection, whichever of several accounts it is.
+type account struct{ issuer, subject, connection string }
+
+// wish is for whom and what tickets are made: an agent that tries again gets
+// another ticket for the same wish.
+type wish struct {
+	account
+	orgID, agent, loginHint string
+}
+
+func wishOf(t ticket) wish {
+	return wish{account{t.Issuer, t.Subject, t.Connection}, t.OrgID, t.Agent, t.LoginHint}
+}
+
 // outcome is what is known about a ticket. Its fields are guarded by
 // Outcomes.mu.
 type outcome struct {
+	wish     wish
+	scopes   []string
 	state    State           // empty while nothing happened
-	changed  chan struct{}   // closed at the next change of state
+	changed  chan struct{}   // closed when it is worth while to look again
+	waiters  int             // who wait for that
+	urgency  urgency         // of the next question to the vault
 	asking   <-chan struct{} // closed when the vault has answered
 	answered time.Time       // when that was; zero while it is being asked
+	expiry   time.Time       // of the ticket
 	until    time.Time
 }
 
+// urgency says when the vault may be asked about a ticket.
+type urgency int
+
+const (
+	routine urgency = iota // once in an interval, and as the budget allows
+	soon                   // now, as the budget allows: the account was connected
+	atOnce                 // now: once for each account that a flow connected
+)
+
 // NewOutcomes returns an empty Outcomes.
 func NewOutcomes() *Outcomes {
-	return &Outcomes{tickets: make(map[string]*outcome), sweepAt: 1024, closed: make(chan struct{})}
+	return &Outcomes{
+		tickets:  make(map[string]*outcome),
+		accounts: make(map[account]map[*outcome]struct{}),
+		held:     make(map[wish]chan struct{}),
+		sweepAt:  1024,
+		budget:   rate.NewLimiter(askRate, askRate),
+		closed:   make(chan struct{}),
+	}
 }
 
 func (o *Outcomes) close() { o.closeOnce.Do(func() { close(o.closed) }) }
+
+// begin notes that t's user has signed in and decides now. Nobody who waits has
+// to know.
+func (o *Outcomes) begin(t ticket) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if entry := o.entry(t); entry.state != Completed {
+		entry.state = begun
+	}
+}
 
 // record notes what became of t and wakes all who wait for it. An account that
 // was connected stays so, whatever a second opening of the link leads to;
@@ -53,14 +118,50 @@ func (o *Outcomes) record(t ticket, state State) {
 	if entry.state == Completed {
 		return
 	}
-	entry.change(state)
-	if state == connected {
-		entry.asking = nil // what the vault said before is no answer any more
+	entry.state = state
+	entry.wake()
+	o.letGo(entry.wish)
+	switch state {
+	case connected:
+		o.lookAgain(entry)
+	case Completed:
+		o.complete(entry)
 	}
 }
 
-// begin notes that t's user has signed in and decides now.
-func (o *Outcomes) begin(t ticket) {}
+// lookAgain makes everybody ask the vault who waits for the account that a flow
+// connected: the agent may have tried again and hold a newer ticket than the
+// one its user opened, and other agents wait for the account too.
+func (o *Outcomes) lookAgain(ended *outcome) {
+	first := ended
+	for other := range o.accounts[ended.wish.account] {
+		if other == ended || other.waiters == 0 || other.state == Completed {
+			continue
+		}
+		other.urgency = soon
+		other.wake()
+		if ended.waiters == 0 && (first == ended || other.wish == ended.wish) {
+			first = other
+		}
+	}
+	first.urgency = atOnce
+	for held := range o.held {
+		if held.account == ended.wish.account {
+			o.letGo(held)
+		}
+	}
+}
+
+// complete ends the other tickets that the vault's yes to one of them answers
+// too.
+func (o *Outcomes) complete(known *outcome) {
+	for other := range o.accounts[known.wish.account] {
+		if other.wish == known.wish && other.state != Completed && vault.MissingScopes(known.scopes, other.scopes) == nil {
+			other.state = Completed
+			other.wake()
+		}
+	}
+}
 
 // settle ends the doubt about an account that a flow connected: it failed if the
 // vault still wants a link, and is completed if the vault cannot be asked.
@@ -71,27 +172,42 @@ func (o *Outcomes) settle(t ticket, insufficient bool) {
 	if entry.state != connected {
 		return
 	}
+	entry.state = Completed
 	if insufficient {
-		entry.change(Failed)
-	} else {
-		entry.change(Completed)
+		entry.state = Failed
 	}
+	entry.wake()
 }
 
-// change sets the state and wakes all who wait for that.
-func (e *outcome) change(state State) {
-	e.state = state
+func (e *outcome) wake() {
 	close(e.changed)
 	e.changed = make(chan struct{})
 }
 
-// known returns what is recorded of t, and a channel that is closed when that
-// changes.
+// known returns what is recorded of t, and a channel that is closed when it is
+// worth while to look again.
 func (o *Outcomes) known(t ticket) (State, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	entry := o.entry(t)
 	return entry.state, entry.changed
+}
+
+// wait counts the caller among those who wait for t, until it calls leave. It
+// returns nil if there are enough.
+func (o *Outcomes) wait(t ticket) (leave func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	entry := o.entry(t)
+	if entry.waiters == maxWaiters {
+		return nil
+	}
+	entry.waiters++
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		entry.waiters--
+	}
 }
 
 // turn returns a channel that is closed when the vault has answered about t. If
@@ -102,11 +218,14 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	entry := o.entry(t)
-	if entry.asking != nil && (entry.answered.IsZero() || time.Since(entry.answered) < interval) {
+	if entry.urgency == routine && entry.asking != nil && (entry.answered.IsZero() || time.Since(entry.answered) < interval) {
 		return entry.asking, nil
 	}
+	if !o.afford(entry.urgency) {
+		return answered, nil
+	}
 	done := make(chan struct{})
-	entry.asking, entry.answered = done, time.Time{}
+	entry.urgency, entry.asking, entry.answered = routine, done, time.Time{}
 	return done, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -117,6 +236,63 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 	}
 }
 
+// afford takes a question off the budget, if there is one to take.
+func (o *Outcomes) afford(u urgency) bool {
+	switch u {
+	case atOnce:
+		return true
+	case routine:
+		return o.budget.Tokens() >= askReserve+1 && o.budget.Allow()
+	}
+	return o.budget.Allow()
+}
+
+// connecting tells how long the user may still take who has signed in to grant
+// this wish: until the last ticket ends. 0 means that there is none who has.
+func (o *Outcomes) connecting(w wish) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.left(w)
+}
+
+func (o *Outcomes) left(w wish) (left time.Duration) {
+	for entry := range o.accounts[w.account] {
+		if entry.wish == w && entry.state == begun {
+			left = max(left, time.Until(entry.expiry))
+		}
+	}
+	return left
+}
+
+// hold is connecting for a call that waits. It returns a channel that is closed
+// when the wait is over, and a function to call in the end; or neither, if
+// there is nothing to wait for or somebody waits already.
+func (o *Outcomes) hold(w wish) (ended <-chan struct{}, left time.Duration, leave func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	left = o.left(w)
+	if left <= 0 || o.held[w] != nil {
+		return nil, 0, nil
+	}
+	c := make(chan struct{})
+	o.held[w] = c
+	return c, left, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.held[w] == c {
+			delete(o.held, w)
+		}
+	}
+}
+
+// letGo ends the wait of the call that is held for w, if there is one.
+func (o *Outcomes) letGo(w wish) {
+	if c := o.held[w]; c != nil {
+		close(c)
+		delete(o.held, w)
+	}
+}
+
 func (o *Outcomes) entry(t ticket) *outcome {
 	if entry := o.tickets[t.ID]; entry != nil {
 		return entry
@@ -124,24 +300,41 @@ func (o *Outcomes) entry(t ticket) *outcome {
 	if len(o.tickets) >= o.sweepAt {
 		o.sweep()
 	}
-	entry := &outcome{changed: make(chan struct{}), until: time.Unix(t.Expiry, 0).Add(lateLife)}
+	expiry := time.Unix(t.Expiry, 0)
+	entry := &outcome{wish: wishOf(t), scopes: t.Scopes, changed: make(chan struct{}), expiry: expiry, until: expiry.Add(lateLife)}
 	o.tickets[t.ID] = entry
+	siblings := o.accounts[entry.wish.account]
+	if siblings == nil {
+		siblings = make(map[*outcome]struct{})
+		o.accounts[entry.wish.account] = siblings
+	}
+	siblings[entry] = struct{}{}
 	return entry
 }
 
-// sweep forgets what has ended; and if that is too little, anything.
+// sweep forgets what has ended; and if that is too little, anything, so much
+// that it is not needed again soon.
 func (o *Outcomes) sweep() {
 	now := time.Now()
 	for id, entry := range o.tickets {
 		if !now.Before(entry.until) {
-			delete(o.tickets, id)
+			o.remove(id, entry)
 		}
 	}
-	for id := range o.tickets {
-		if len(o.tickets) < maxOutcomes {
+	for id, entry := range o.tickets {
+		if len(o.tickets) < maxOutcomes-maxOutcomes/8 {
 			break
 		}
-		delete(o.tickets, id)
+		o.remove(id, entry)
 	}
 	o.sweepAt = min(max(1024, 2*len(o.tickets)), maxOutcomes)
+}
+
+func (o *Outcomes) remove(id string, entry *outcome) {
+	delete(o.tickets, id)
+	siblings := o.accounts[entry.wish.account]
+	delete(siblings, entry)
+	if len(siblings) == 0 {
+		delete(o.accounts, entry.wish.account)
+	}
 }

@@ -38,6 +38,9 @@ const (
 	// suffices is for the vault to say, when the agent asks; until then the
 	// agent is told Pending.
 	connected State = "connected"
+
+	// begun: the user has signed in and decides. The agent is told Pending.
+	begun State = "begun"
 )
 
 // Status is the answer to an agent that asks for a link it handed over.
@@ -50,10 +53,12 @@ type Status struct {
 // pending it waits, for MaxWait at most, until something happens. If ctx ends or
 // the Flow is closed while it waits, it tells what is known by then.
 //
+// Two may wait for a ticket at the same time; a third is told what is known.
+//
 // An account counts as connected when the vault serves it with all that is
 // needed, however that came about; the vault is asked when a flow has ended, and
-// otherwise at most every two seconds for each ticket. A failing vault is no
-// error here: the state stays as it is known.
+// otherwise at most every two seconds for each ticket and ten times a second
+// for all. A failing vault is no error here: the state stays as it is known.
 //
 // Errors are ErrNoTicket, or that there are no keys to open the ticket with.
 func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText string, wait time.Duration) (Status, error) {
@@ -66,17 +71,28 @@ func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText
 	case !t.belongsTo(f.vault.Issuer(), caller):
 		return Status{}, ErrNoTicket
 	}
-	end := time.Now().Add(min(wait, MaxWait))
+	if wait > 0 {
+		leave := f.outcomes.wait(t)
+		if leave == nil {
+			return f.statusOf(t), nil
+		}
+		defer leave()
+	}
+	return f.await(ctx, caller, t, time.Now().Add(min(wait, MaxWait))), nil
+}
+
+// await waits until end for t to come to something.
+func (f *Flow) await(ctx context.Context, caller *vault.AccessToken, t ticket, end time.Time) Status {
 	patience := MaxWait // the vault's first answer is waited for whatever wait is
 	for {
 		_, changed := f.outcomes.known(t)
 		goOn := f.pause(ctx, changed, f.askVault(ctx, caller, t), patience)
 		status, left := f.statusOf(t), time.Until(end)
 		if !goOn || status.State != Pending || left <= 0 {
-			return status, nil
+			return status
 		}
 		if !f.pause(ctx, changed, nil, min(askInterval, left)) {
-			return f.statusOf(t), nil
+			return f.statusOf(t)
 		}
 		patience = max(time.Until(end), 0)
 	}
@@ -106,9 +122,9 @@ func (f *Flow) statusOf(t ticket) Status {
 	switch {
 	case state == connected && expired:
 		state = Completed
-	case state == "" && expired:
+	case (state == "" || state == begun) && expired:
 		state = Expired
-	case state == "" || state == connected:
+	case state == "" || state == begun || state == connected:
 		state = Pending
 	}
 	return Status{state, t.Connection}
@@ -117,9 +133,9 @@ func (f *Flow) statusOf(t ticket) Status {
 // answered is a channel for when there is nothing to wait for.
 var answered = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// askVault asks the vault for the token that t is about, unless somebody has
-// done so just now. The returned channel is closed when the answer is there.
-// The question does not end with the caller, since others wait for it too.
+// askVault asks the vault for the token that t is about, if it is t's turn. The
+// returned channel is closed when the answer is there. The question does not end
+// with the caller, since others wait for it too.
 func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket) <-chan struct{} {
 	state, _ := f.outcomes.known(t)
 	if state == Completed || time.Since(time.Unix(t.Expiry, 0)) > lateLife {
@@ -129,7 +145,7 @@ func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket
 	if finish != nil {
 		go func() {
 			defer finish()
-			f.ask(context.WithoutCancel(ctx), caller, t, state == connected)
+			f.ask(context.WithoutCancel(ctx), caller, t)
 		}()
 	}
 	return asking
@@ -137,14 +153,15 @@ func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket
 
 // ask asks the vault. Only if a flow had ended before does a refusal say
 // something about what that flow connected.
-func (f *Flow) ask(ctx context.Context, caller *vault.AccessToken, t ticket, afterFlow bool) {
+func (f *Flow) ask(ctx context.Context, caller *vault.AccessToken, t ticket) {
+	before, _ := f.outcomes.known(t)
 	_, err := f.vault.Token(ctx, caller, vault.Request{Connection: t.Connection, LoginHint: t.LoginHint, Scopes: t.Scopes})
 	if err == nil {
 		f.outcomes.record(t, Completed)
 		return
 	}
 	e, ok := errors.AsType[*vault.Error](err)
-	if afterFlow {
+	if before == connected {
 		f.outcomes.settle(t, ok && e.NeedsLink())
 	}
 	if ok && e.Code == vault.CodeMisconfigured {

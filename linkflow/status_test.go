@@ -2,6 +2,7 @@ package linkflow
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -62,6 +63,16 @@ func stubTicket(t *testing.T, f *Flow) (ticket, string) {
 		t.Fatal(err)
 	}
 	return tk, ticketOf(link)
+}
+
+// ticketFor is the text of a ticket of caller.
+func ticketFor(t *testing.T, f *Flow, caller *vault.AccessToken, req vault.Request) string {
+	t.Helper()
+	link, err := f.Link(t.Context(), caller, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticketOf(link)
 }
 
 func TestStatusIsToldToNobodyElse(t *testing.T) {
@@ -127,7 +138,7 @@ func TestWaitersShareTheQuestionAndWakeAtOnce(t *testing.T) {
 		tk, text := stubTicket(t, f)
 		results := make(chan Status)
 		start := time.Now()
-		for range 20 {
+		for range maxWaiters {
 			go func() {
 				status, _ := f.Status(t.Context(), someone, text, MaxWait)
 				results <- status
@@ -138,7 +149,7 @@ func TestWaitersShareTheQuestionAndWakeAtOnce(t *testing.T) {
 			t.Errorf("the vault was asked %d times in 11 s", n)
 		}
 		f.outcomes.record(tk, Declined)
-		for range 20 {
+		for range maxWaiters {
 			if status := <-results; status.State != Declined {
 				t.Errorf("woke with %v", status.State)
 			}
@@ -146,6 +157,158 @@ func TestWaitersShareTheQuestionAndWakeAtOnce(t *testing.T) {
 		if d := time.Since(start); d != 11*time.Second {
 			t.Errorf("woke after %v", d)
 		}
+	})
+}
+
+func TestAThirdWaiterIsToldWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		f := stubFlow(t, func(*http.Request) (int, string) { asked.Add(1); return 401, notConnectedBody }, nil)
+		_, text := stubTicket(t, f)
+		for round := range 2 { // places become free again
+			for range maxWaiters {
+				go func() { _, _ = f.Status(t.Context(), someone, text, 5*time.Second) }()
+			}
+			synctest.Wait()
+			start, before := time.Now(), asked.Load()
+			status, err := f.Status(t.Context(), someone, text, MaxWait)
+			if err != nil || status.State != Pending || time.Since(start) != 0 || asked.Load() != before {
+				t.Errorf("round %d: %+v, %v after %v", round, status, err, time.Since(start))
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+func TestAThousandWaitersAskTenTimesASecondTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		f := stubFlow(t, func(*http.Request) (int, string) { asked.Add(1); return 401, notConnectedBody }, nil)
+		users := make([]*vault.AccessToken, 1000)
+		for i := range users {
+			users[i] = &vault.AccessToken{Subject: fmt.Sprint("auth0|", i), ClientID: "agent"}
+			text := ticketFor(t, f, users[i], calendar)
+			go func() { _, _ = f.Status(t.Context(), users[i], text, 50*time.Second) }()
+			time.Sleep(askInterval / 1000) // they do not come all at once
+		}
+		time.Sleep(20 * time.Second)
+		if n := asked.Load(); n < 150 || n > 10+22*askRate {
+			t.Errorf("asked %d times in 22 s", n)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// However many others wait, a user who has just finished is not kept waiting.
+func TestTheEndOfAFlowIsLookedAtAtOnce(t *testing.T) {
+	for name, same := range map[string]bool{"the ticket that was opened": true, "a newer one of the same agent": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var linked atomic.Bool
+				f := stubFlow(t, func(*http.Request) (int, string) {
+					if linked.Load() {
+						return 200, tokenBody
+					}
+					return 401, notConnectedBody
+				}, nil)
+				for i := range 1000 {
+					other := &vault.AccessToken{Subject: fmt.Sprint("auth0|", i), ClientID: "agent"}
+					text := ticketFor(t, f, other, calendar)
+					go func() { _, _ = f.Status(t.Context(), other, text, MaxWait) }()
+				}
+				opened, text := stubTicket(t, f)
+				if !same {
+					_, text = stubTicket(t, f)
+				}
+				time.Sleep(time.Second)
+				told := make(chan Status, 1)
+				go func() {
+					status, _ := f.Status(t.Context(), someone, text, MaxWait)
+					told <- status
+				}()
+				time.Sleep(7 * time.Second)
+				linked.Store(true)
+				f.outcomes.budget.AllowN(time.Now(), askRate) // the crowd has spent it
+				f.vault.Forget(someone.Subject, "google-oauth2")
+				f.outcomes.record(opened, connected)
+				finished := time.Now()
+				if status := <-told; status.State != Completed || time.Since(finished) != 0 {
+					t.Errorf("told %v after %v", status.State, time.Since(finished))
+				}
+				f.Close()
+			})
+		})
+	}
+}
+
+func TestOtherAgentsLookAgainTooAndAskForWhatTheyNeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var linked atomic.Bool
+		f := stubFlow(t, func(*http.Request) (int, string) {
+			if linked.Load() {
+				return 200, tokenBody
+			}
+			return 401, notConnectedBody
+		}, nil)
+		opened, _ := stubTicket(t, f)
+		other := &vault.AccessToken{Subject: someone.Subject, ClientID: "other"}
+		more := vault.Request{Connection: calendar.Connection, Scopes: []string{calendarScope, "more"}}
+		stranger := &vault.AccessToken{Subject: "auth0|bob", ClientID: "agent", OrgID: "org"}
+		results := map[string]chan State{}
+		for name, c := range map[string]struct {
+			caller *vault.AccessToken
+			req    vault.Request
+		}{"another agent": {other, calendar}, "more scopes": {someone, more}, "another user": {stranger, calendar}} {
+			result := make(chan State, 1)
+			results[name] = result
+			text := ticketFor(t, f, c.caller, c.req)
+			go func() {
+				status, _ := f.Status(t.Context(), c.caller, text, 5500*time.Millisecond)
+				result <- status.State
+			}()
+		}
+		time.Sleep(5 * time.Second) // a second after their last question
+		linked.Store(true)
+		f.vault.Forget(someone.Subject, "google-oauth2")
+		f.outcomes.record(opened, connected)
+		synctest.Wait()
+		select {
+		case state := <-results["another agent"]:
+			if state != Completed {
+				t.Errorf("the other agent is told %v", state)
+			}
+		default:
+			t.Error("the other agent waits")
+		}
+		for _, name := range []string{"more scopes", "another user"} {
+			if state := <-results[name]; state != Pending {
+				t.Errorf("%s: told %v", name, state)
+			}
+		}
+	})
+}
+
+func TestSigningInIsNoEndAndChangesNothingThatIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := stubFlow(t, func(*http.Request) (int, string) { return 401, notConnectedBody }, nil)
+		tk, text := stubTicket(t, f)
+		want := func(want State) {
+			t.Helper()
+			if status, _ := f.Status(t.Context(), someone, text, 0); status.State != want {
+				t.Errorf("told %v, want %v", status.State, want)
+			}
+		}
+		f.outcomes.begin(tk)
+		want(Pending)
+		f.outcomes.record(tk, Declined)
+		want(Declined)
+		f.outcomes.begin(tk) // the link was opened again
+		want(Pending)
+		time.Sleep(ticketLife)
+		want(Expired)
+		f.outcomes.record(tk, Completed)
+		f.outcomes.begin(tk)
+		want(Completed)
 	})
 }
 
@@ -214,30 +377,6 @@ func TestAFailingVaultIsPendingAndAMisconfiguredOneIsTold(t *testing.T) {
 				t.Errorf("%s: %+v, %v, told %v", body, status, err, l.kinds())
 			}
 			l.check(t)
-		}
-	})
-}
-
-func TestOutcomesAreBoundedAndEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := NewOutcomes()
-		add := func(n int) {
-			for range n {
-				o.record(ticket{ID: time.Now().String() + string(rune(len(o.tickets)+33)), Expiry: time.Now().Add(ticketLife).Unix()}, Declined)
-			}
-		}
-		add(1500)
-		time.Sleep(ticketLife + lateLife + time.Second)
-		add(2000)
-		if n := len(o.tickets); n > 2000 {
-			t.Errorf("%d outcomes are remembered", n)
-		}
-		o.sweepAt = maxOutcomes
-		for i := range maxOutcomes + 10 {
-			o.record(ticket{ID: string(rune(i)) + "x", Expiry: time.Now().Add(ticketLife).Unix()}, Declined)
-		}
-		if n := len(o.tickets); n > maxOutcomes {
-			t.Errorf("%d outcomes are remembered", n)
 		}
 	})
 }
