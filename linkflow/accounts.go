@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // accountsRoute is the page on which people look after their accounts: its GETs
@@ -189,8 +191,14 @@ func (f *Flow) accountText(a connectedAccount) accountText {
 		Until:      date(a.ExpiresAt),
 		Scopes:     f.pages.texts.scopes(a.Connection, a.Scopes),
 	}
-	if _, ok := f.offers(a.Connection); ok {
-		text.Again = f.page("connect", url.Values{"connection": {a.Connection}})
+	if offered, ok := f.offers(a.Connection); ok {
+		query := url.Values{"connection": {a.Connection}}
+		for _, scope := range a.Scopes {
+			if vault.MissingScopes(offered, []string{scope}) == nil {
+				query.Add("scopes", scope)
+			}
+		}
+		text.Again = f.page("connect", query)
 	}
 	return text
 }

@@ -50,6 +50,13 @@ type Config struct {
 	// that is not listed is called by its ID, marked as unverified.
 	ClientNames map[string]string
 
+	// KeepPrompt leaves it to the connection's own settings at Auth0 how the
+	// provider asks. Default: who connects an account anew chooses it at the
+	// provider (prompt=select_account), since Auth0 does not name the account
+	// that it connected; who connects one again is asked for consent
+	// (prompt=consent), without which Google gives no new refresh token.
+	KeepPrompt bool
+
 	// Name is the product name that the pages show. Default: "Token Vault".
 	Name string
 

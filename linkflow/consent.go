@@ -29,6 +29,9 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	if !ok { // disconnected meanwhile
 		return redirect(f.confirmPage(s))
 	}
+	if f.keepPrompt {
+		prompt = ""
+	}
 	s.newState()
 	s.Verifier = oauth2.GenerateVerifier()
 	begun, err := api.connect(ctx, newConnectRequest(f.oauth.RedirectURL, s, vault.MergeScopes(granted, t.Scopes), prompt))

@@ -83,7 +83,7 @@ func (e *accountError) Error() string {
 	}
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		text.WriteString(" (is the My Account API activated, with a client grant for the link pages' application?)")
+		text.WriteString(" (is the My Account API activated, with a client grant for the link pages' application: create:me:connected_accounts, read:me:connected_accounts, delete:me:connected_accounts?)")
 	}
 	return text.String()
 }

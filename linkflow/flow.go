@@ -27,6 +27,7 @@ type Flow struct {
 	oauth       oauth2.Config
 	returnTo    []string
 	clientNames map[string]string
+	keepPrompt  bool
 	name        string
 	pages       *pageSet
 	offers      func(connection string) (scopes []string, ok bool)
@@ -66,6 +67,7 @@ func New(cfg Config) (*Flow, error) {
 		oauth:       oauthConfig(cfg, basic),
 		returnTo:    cfg.ReturnTo,
 		clientNames: cfg.ClientNames,
+		keepPrompt:  cfg.KeepPrompt,
 		name:        cfg.Name,
 		pages:       pages,
 		offers:      cfg.Offers,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -80,7 +81,7 @@ func (a *myAccount) disconnect(ctx context.Context, id string) error {
 }
 
 // connectRequest is the body of POST connect. An empty list of scopes would be
-// refused.
+// refused, and empty parameters are left out as well.
 type connectRequest struct {
 	Connection          string            `json:"connection"`
 	RedirectURI         string            `json:"redirect_uri"`
@@ -88,7 +89,7 @@ type connectRequest struct {
 	CodeChallenge       string            `json:"code_challenge"`
 	CodeChallengeMethod string            `json:"code_challenge_method"`
 	Scopes              []string          `json:"scopes,omitempty"`
-	AuthorizationParams map[string]string `json:"authorization_params"`
+	AuthorizationParams map[string]string `json:"authorization_params,omitempty"`
 }
 
 // newConnectRequest asks for the connection of s's ticket. The provider is told
@@ -101,11 +102,9 @@ func newConnectRequest(redirectURI string, s *flowState, scopes []string, prompt
 		CodeChallenge:       digest(s.Verifier), // S256 of RFC 7636 §4.2
 		CodeChallengeMethod: "S256",
 		Scopes:              scopes,
-		AuthorizationParams: map[string]string{"prompt": prompt},
+		AuthorizationParams: map[string]string{"prompt": prompt, "login_hint": s.Ticket.LoginHint},
 	}
-	if s.Ticket.LoginHint != "" {
-		req.AuthorizationParams["login_hint"] = s.Ticket.LoginHint
-	}
+	maps.DeleteFunc(req.AuthorizationParams, func(_, value string) bool { return value == "" })
 	return req
 }
 

@@ -64,7 +64,7 @@ func TestAccountsAreThoseOfAllPages(t *testing.T) {
 func TestTheConnectRequestHasNoEmptyMembers(t *testing.T) {
 	s := &flowState{Ticket: ticket{Connection: "c"}, State: "s", Verifier: "v"}
 	members := func(scopes []string) []string {
-		text, err := json.Marshal(newConnectRequest("https://link.example.com/auth/callback", s, scopes, "consent"))
+		text, err := json.Marshal(newConnectRequest("https://link.example.com/auth/callback", s, scopes, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,12 +74,12 @@ func TestTheConnectRequestHasNoEmptyMembers(t *testing.T) {
 		}
 		return slices.Sorted(maps.Keys(all))
 	}
-	least := []string{"authorization_params", "code_challenge", "code_challenge_method", "connection", "redirect_uri", "state"}
+	least := []string{"code_challenge", "code_challenge_method", "connection", "redirect_uri", "state"}
 	if got := members(nil); !reflect.DeepEqual(got, least) {
 		t.Errorf("members are %v", got)
 	}
 	s.Ticket.LoginHint = "1234"
-	if got := members([]string{"a"}); len(got) != len(least)+1 {
+	if got := members([]string{"a"}); len(got) != len(least)+2 {
 		t.Errorf("members are %v", got)
 	}
 }

@@ -2,9 +2,13 @@ package chromium
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
 // The pages on the way, in order.
@@ -15,6 +19,11 @@ func (s service) heading(format string) string { return fmt.Sprintf(format, s.na
 func (s service) connectPage() where { return where{"/auth/connect", s.heading(headingConnect)} }
 func (s service) confirmPage() where { return where{"/auth/confirm", s.heading(headingConfirm)} }
 func (s service) donePage() where    { return where{"/auth/done", s.heading(headingDone)} }
+
+var (
+	declinedPage    = where{anyPath, headingDeclined}
+	wrongPersonPage = where{anyPath, headingWrongPerson}
+)
 
 // signIn fills in Auth0's form.
 func (b *tab) signIn(user string) *tab {
@@ -63,7 +72,7 @@ func TestDeclining(t *testing.T) {
 	t.Run("at our page", func(t *testing.T) {
 		forEach(t, func(w *world, b *tab, s service) {
 			link := w.link(s.request)
-			b.toConfirm(s, link.URL).press(buttonDecline).see(where{"/auth/confirm", headingDeclined})
+			b.toConfirm(s, link.URL).press(buttonDecline).see(declinedPage)
 			w.wantState(link, linkflow.Declined)
 			w.wantNothingBegun()
 		})
@@ -71,9 +80,117 @@ func TestDeclining(t *testing.T) {
 	t.Run("at the provider", func(t *testing.T) {
 		forEach(t, func(w *world, b *tab, s service) {
 			link := w.link(s.request)
-			b.toConsent(s, link.URL).press(buttonCancel).see(where{"/auth/callback", headingDeclined})
+			b.toConsent(s, link.URL).press(buttonCancel).see(declinedPage)
 			w.wantState(link, linkflow.Declined)
 			w.wantCompleted(0)
 		})
 	})
+}
+
+// The tenant lets nobody sign in to an organization who is no member of it.
+func TestTheTenantDeclines(t *testing.T) {
+	for _, s := range services {
+		t.Run(s.name, func(t *testing.T) {
+			w, b := newWorld(t, func(seeds *auth0test.Config, _ *linkflow.Config) {
+				seeds.Settings.Organizations[0].Members = []string{"auth0|bob"}
+			}), newTab(t)
+			caller := w.callerWith(map[string]any{"org_id": "org_example"})
+			link, err := w.flow.Link(t.Context(), caller, s.request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.open(link.URL).see(s.connectPage())
+			b.press(buttonContinue).signIn("alice").see(where{anyPath, headingNotSignedIn})
+			w.wantNothingBegun()
+			if got := w.events.kinds(); !slices.Equal(got, []linkflow.Kind{linkflow.Started, linkflow.Refused}) {
+				t.Errorf("the operator was told %v", got)
+			}
+		})
+	}
+}
+
+func TestTheWrongPersonSwitches(t *testing.T) {
+	forEach(t, func(w *world, b *tab, s service) {
+		link := w.link(s.request)
+		b.open(link.URL).see(s.connectPage())
+		v := b.press(buttonContinue).signIn("bob").see(wrongPersonPage)
+		for _, name := range []string{"alice", "bob"} {
+			if strings.Contains(v.Text, name) {
+				w.Errorf("the page names %s:\n%s", name, v.Text)
+			}
+		}
+		w.wantState(link, linkflow.Pending)
+		b.press(buttonOther).signIn("alice").says(s.confirmPage(), "alice@example.com")
+		b.press(buttonConnect).see(s.consent)
+		b.press(buttonAllow).see(s.donePage())
+		w.wantState(link, linkflow.Completed)
+	})
+}
+
+// Whoever is signed in at Auth0 already can choose somebody else from the start,
+// and once more before anything is connected.
+func TestAPersonChoosesWhoSignsIn(t *testing.T) {
+	forEach(t, func(w *world, b *tab, s service) {
+		link := w.link(s.request)
+		b.open(link.URL).see(s.connectPage())
+		b.press(buttonContinue).signIn("bob").see(wrongPersonPage)
+		b.open(link.URL).see(s.connectPage())
+		b.press(buttonOther).signIn("alice").see(s.confirmPage())
+		b.press(buttonNotYou).signIn("bob").see(wrongPersonPage)
+		w.wantNothingBegun()
+		w.wantState(link, linkflow.Pending)
+	})
+}
+
+func TestAPersonGrantsLessAndTriesAgain(t *testing.T) {
+	w, b := newWorld(t), newTab(t)
+	link := w.link(github.request)
+	b.toConsent(github, link.URL).grantLess().press(buttonAllow).see(where{anyPath, headingTooLittle})
+	w.wantState(link, linkflow.Failed)
+	b.press(linkGrantRest).see(github.connectPage())
+	b.press(buttonContinue).see(github.confirmPage()) // they are signed in
+	b.press(buttonConnect).see(github.consent)
+	b.press(buttonAllow).see(github.donePage())
+	w.wantState(link, linkflow.Completed)
+}
+
+func TestLinksThatDoNotWork(t *testing.T) {
+	forEach(t, func(w *world, b *tab, s service) {
+		b.open(w.oldLink(11*time.Minute, s.request).URL).see(where{"/auth/connect", headingExpired})
+		b.open(w.link(s.request).URL + "x").see(where{"/auth/connect", headingBadLink})
+		if n := len(w.events.kinds()); n != 0 {
+			w.Errorf("looking at links told the operator %v", w.events)
+		}
+	})
+}
+
+// A link that ends while somebody reads the page cannot be used any more.
+func TestALinkExpiresWhileItIsRead(t *testing.T) {
+	w, b := newWorld(t), newTab(t)
+	link := w.oldLink(10*time.Minute-3*time.Second, google.request)
+	b.open(link.URL).see(google.connectPage())
+	time.Sleep(3 * time.Second)
+	b.press(buttonContinue).see(where{"/auth/connect", headingExpired})
+	w.wantState(link, linkflow.Expired)
+	if got := w.asked("GET", "/authorize"); got != 0 {
+		t.Errorf("%d sign-ins were begun", got)
+	}
+}
+
+func TestTwoTabsConnectTwoAccounts(t *testing.T) {
+	w, first := newWorld(t), newTab(t)
+	links := []*linkflow.Link{w.link(google.request), w.link(github.request)}
+	first.toConfirm(google, links[0].URL)
+	second := first.another()
+	second.open(links[1].URL).see(github.connectPage())
+	second.press(buttonContinue).see(github.confirmPage()) // they are signed in
+
+	first.press(buttonConnect).see(google.consent)
+	second.press(buttonConnect).see(github.consent)
+	first.press(buttonAllow).see(google.donePage())
+	second.press(buttonAllow).see(github.donePage())
+	for _, link := range links {
+		w.wantState(link, linkflow.Completed)
+	}
+	w.wantCompleted(2)
 }

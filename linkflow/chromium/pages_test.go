@@ -72,7 +72,7 @@ var pages = []struct {
 	}, headingAccounts},
 	{"disconnect", func(w *world, b *tab) {
 		w.connect(google, "")
-		b.toAccounts(w).press(linkDisconnect)
+		b.toDisconnect(w)
 	}, google.heading(headingDisconnect)},
 	{"disconnect-old-login", func(w *world, b *tab) {
 		w.connect(google, "")
@@ -80,6 +80,10 @@ var pages = []struct {
 		b.press(buttonSignIn).see(accountsPage)
 		b.press(linkDisconnect)
 	}, google.heading(headingDisconnect)},
+	{"disconnected", func(w *world, b *tab) {
+		w.connect(google, "")
+		b.toDisconnect(w).press(buttonDisconnect)
+	}, google.heading(headingDisconnected)},
 	{"signed-out", func(w *world, b *tab) { b.toAccounts(w).press(buttonSignOut) }, headingSignedOut},
 }
 
@@ -102,6 +106,8 @@ func TestEveryPage(t *testing.T) {
 var (
 	signInPage   = where{"/auth/accounts", headingSignIn}
 	accountsPage = where{"/auth/accounts", headingAccounts}
+
+	disconnectPage = where{"/auth/accounts", google.heading(headingDisconnect)}
 )
 
 // toAccounts signs alice in to her accounts.
@@ -109,6 +115,17 @@ func (b *tab) toAccounts(w *world) *tab {
 	b.Helper()
 	b.open(w.url("/auth/accounts")).see(signInPage)
 	b.press(buttonSignIn).signIn("alice").see(accountsPage)
+	return b
+}
+
+// toDisconnect goes to the page that asks whether to disconnect the only account
+// there is, and signs in once more if that is wanted.
+func (b *tab) toDisconnect(w *world) *tab {
+	b.Helper()
+	b.toAccounts(w).press(linkDisconnect).see(disconnectPage)
+	if b.find(buttonSignInAgain, 0).Count > 0 {
+		b.press(buttonSignInAgain).see(disconnectPage)
+	}
 	return b
 }
 

@@ -147,9 +147,12 @@ func (w *world) in(t *testing.T) *world {
 func (w *world) url(path string) string { return w.site.URL + path }
 
 // caller is alice's access token, as her agent has it.
-func (w *world) caller() *vault.AccessToken {
+func (w *world) caller() *vault.AccessToken { return w.callerWith(nil) }
+
+// callerWith is caller with more claims.
+func (w *world) callerWith(claims map[string]any) *vault.AccessToken {
 	w.Helper()
-	tokens, err := w.tenant.IssueToken(auth0test.TokenRequest{User: "auth0|alice", ClientID: agent, Audience: audience})
+	tokens, err := w.tenant.IssueToken(auth0test.TokenRequest{User: "auth0|alice", ClientID: agent, Audience: audience, Claims: claims})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -331,11 +334,11 @@ func (rec *recorder) foreign(method string) int {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
+func (w *world) eventually(what string, ok func() bool) {
+	w.Helper()
 	for start := time.Now(); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(start) > patience {
-			t.Fatal("this did not happen: " + what)
+			w.Fatal("this did not happen: " + what)
 		}
 	}
 }

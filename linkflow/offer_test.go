@@ -1,0 +1,105 @@
+package linkflow
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// The links of Auth0's front ends: auth0-ai's TokenVaultConsentPopup and
+// -Redirect, nextjs-auth0 and auth0-fastapi.
+
+func TestLinksOfAuth0sFrontEndsConnectForWhoeverSignsIn(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) {
+		offering(c)
+		c.ReturnTo = []string{c.Origin}
+	})
+	b := w.browser()
+	b.before = func(r *http.Request) bool { return r.URL.Path != "/close" }
+	q := url.Values{
+		"connection": {"google-oauth2"}, "scopes": {calendarScope, mailScope}, "returnTo": {"/close"},
+		"access_type": {"offline"}, "prompt": {"none"}, "redirect_uri": {"https://evil.example.com"},
+	}
+	b.open(w.site.URL+"/auth/connect?"+q.Encode()).want(200, "See your calendars").want(200, "Read all your e-mail")
+	if n := len(w.tenant.Requests()); n != 0 || len(b.flowCookies()) != 0 || len(w.log.kinds()) != 0 {
+		t.Errorf("looking at the page began something: %d requests", n)
+	}
+	b.press("", "").signIn("bob").want(200, "bob@example.com").want(200, "names no agent")
+	b.press("action", "connect").consent("allow")
+	if b.held == nil || b.held.URL.String() != w.site.URL+"/close" {
+		t.Fatalf("the browser went to %v", b.held)
+	}
+	bob := w.caller("auth0|bob", "demo-agent", nil)
+	if _, err := w.vault.Token(t.Context(), bob, vault.Request{Connection: "google-oauth2", Scopes: []string{calendarScope, mailScope}}); err != nil {
+		t.Errorf("the vault does not serve the account: %v", err)
+	}
+}
+
+func TestLinksWithoutATicketAskForWhatRoutesUseAndNoMore(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	for query, want := range map[string]int{
+		"connection=google-oauth2": 200,
+		"connection=github":        200,
+		"connection=google-oauth2&scopes=" + calendarScope + "+" + mailScope:                        200,
+		"connection=google-oauth2&scopes=":                                                          200,
+		"connection=google-oauth2&scopes=https://www.googleapis.com/auth/drive":                     400,
+		"connection=google-oauth2&scopes=" + calendarScope + "&scopes=evil":                         400,
+		"connection=github&scopes=repo":                                                             400,
+		"connection=evil":                                                                           400,
+		"connection=":                                                                               400,
+		"connection=github&connection=github":                                                       400,
+		"connection=github&returnTo=https://evil.example.com":                                       400,
+		"connection=github&returnTo=/close":                                                         400, // no return_to is configured
+		"connection=github&returnTo=//evil.example.com":                                             400,
+		"scopes=" + calendarScope:                                                                   400,
+		"connection=google-oauth2&ticket=" + ticketOf(w.link(w.alice(), calendar)):                  200,
+		"connection=evil&ticket=" + ticketOf(w.link(w.alice(), vault.Request{Connection: "other"})): 200, // a ticket says all
+		"connection=github&ticket=":                                                                 400,
+	} {
+		b := w.browser().open(w.site.URL + "/auth/connect?" + query)
+		if b.status != want || strings.Contains(b.body, "evil") {
+			t.Errorf("%s: %d", query, b.status)
+		}
+	}
+	none := newWorld(t, auth0test.Settings{}, nil)
+	none.browser().open(none.site.URL+"/auth/connect?connection=google-oauth2").want(400, "makes use of")
+}
+
+func TestATicketForAnyoneTellsAgentsNothing(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	b := w.browser().open(w.site.URL + "/auth/connect?connection=google-oauth2")
+	_, fields := b.form()
+	if _, err := w.flow.Status(t.Context(), w.alice(), fields.Get("ticket"), 0); err != ErrNoTicket {
+		t.Errorf("the status is told: %v", err)
+	}
+}
+
+func TestNotYouLeadsToAnotherSignIn(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	t.Run("with a ticket", func(t *testing.T) {
+		w.in(t)
+		alice := w.alice()
+		link := w.link(alice, calendar)
+		b := w.browser().toConfirm(link).press("action", "switch").want(200, `name="password"`)
+		b.signIn("bob").wantRefused(403, "wrong_user")
+		b.press("prompt", "login").want(200, `name="password"`).signIn("alice").want(200, "alice@example.com")
+		b.press("action", "connect").consent("allow").want(200, "is connected")
+		w.wantState(alice, link, Completed)
+	})
+	t.Run("with a link for anyone", func(t *testing.T) {
+		w.in(t)
+		b := w.browser().open(w.site.URL+"/auth/connect?connection=github").press("", "").signIn("alice").want(200, "alice@example.com")
+		b.press("action", "switch").signIn("bob").want(200, "bob@example.com").press("action", "connect").consent("allow").want(200, "is connected")
+		if _, err := w.vault.Token(t.Context(), w.caller("auth0|bob", "demo-agent", nil), vault.Request{Connection: "github"}); err != nil {
+			t.Errorf("bob's account is not connected: %v", err)
+		}
+		if _, err := w.vault.Token(t.Context(), w.alice(), vault.Request{Connection: "github"}); !needsLink(err) {
+			t.Errorf("alice has an account: %v", err)
+		}
+	})
+	w.in(t)
+}
