@@ -18,9 +18,9 @@ const accountsRoute = "accounts"
 // showAccounts lists the accounts of whoever is signed in, or asks about one of
 // them whether to disconnect it.
 func (f *Flow) showAccounts(r *http.Request) answer {
-	id, err := one(r.URL.Query(), "disconnect")
+	id, err := accountID(r.URL.Query())
 	if err != nil {
-		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "disconnect_repeated"})
+		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "disconnect_malformed", err: err})
 	}
 	s, err := f.session(r)
 	if nobody(err) {
@@ -43,11 +43,20 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 	if id != "" {
 		return f.askToDisconnect(r, s, accounts, id, form).with(cookie)
 	}
-	data := accountsPage{Person: clean(s.Person, maxShown), Form: form}
+	data := accountsPage{Person: s.Person, Form: form}
 	for _, account := range accounts {
 		data.Accounts = append(data.Accounts, f.accountText(account))
 	}
 	return f.show(http.StatusOK, "accounts.html", "accounts", nil, data).with(cookie)
+}
+
+// accountID reads which account to disconnect; empty is none.
+func accountID(values url.Values) (string, error) {
+	id, err := one(values, "disconnect")
+	if err == nil && id != "" && !accountPattern.MatchString(id) {
+		err = errors.New("disconnect is no account's id")
+	}
+	return id, err
 }
 
 // nobody tells whether err means that nobody is signed in.
@@ -98,7 +107,7 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 	}
 	token, errToken := one(values, "form")
 	action, errAction := one(values, "action")
-	id, errID := one(values, "disconnect")
+	id, errID := accountID(values)
 	if errors.Join(errToken, errAction, errID) != nil {
 		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
 	}

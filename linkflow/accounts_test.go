@@ -238,7 +238,8 @@ func TestAccountFormsAreForTheirSessionOnly(t *testing.T) {
 	before.Set("action", "disconnect")
 	before.Set("disconnect", id)
 	outside.send(outside.post(target, before, "same-origin", "")).wantRefused(400, "form_malformed")
-	b.open(target+"?disconnect=a&disconnect=b").wantRefused(400, "disconnect_repeated")
+	b.open(target+"?disconnect=a&disconnect=b").wantRefused(400, "disconnect_malformed")
+	b.open(target+"?disconnect=../x").wantRefused(400, "disconnect_malformed")
 	b.open(target).want(200, id)
 }
 

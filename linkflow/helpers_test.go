@@ -217,6 +217,7 @@ type browser struct {
 	// before is asked before each request; false stops the browser there.
 	before func(*http.Request) bool
 	held   *http.Request
+	last   *url.URL // of a page of a flow
 }
 
 func (w *world) browser() *browser {

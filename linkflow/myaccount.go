@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
 
@@ -46,6 +47,9 @@ type connectedAccount struct {
 	ExpiresAt  string   `json:"expires_at"`
 }
 
+// accountPattern is wider than what Auth0 documents, cac_ and letters and digits.
+var accountPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
 // accounts lists the user's accounts, outside of organizations and in orgID: all
 // of them, or those at one connection.
 func (a *myAccount) accounts(ctx context.Context, connection, orgID string) ([]connectedAccount, error) {
@@ -63,6 +67,9 @@ func (a *myAccount) accounts(ctx context.Context, connection, orgID string) ([]c
 			return nil, err
 		}
 		for _, account := range page.Accounts {
+			if !accountPattern.MatchString(account.ID) {
+				return nil, errors.New("the list of connected accounts has an id that is none")
+			}
 			if (connection == "" || account.Connection == connection) && (account.OrgID == "" || account.OrgID == orgID) {
 				all = append(all, account)
 			}

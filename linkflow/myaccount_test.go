@@ -54,6 +54,9 @@ func TestAccountsAreThoseOfAllPages(t *testing.T) {
 			t.Errorf("asked for %v", requests[1].URL)
 		}
 	}
+	if _, err := accountStub(&requests, &bodies, `200 {"accounts":[{"id":"../1","connection":"c"}]}`).accounts(t.Context(), "c", ""); err == nil {
+		t.Error("any id is taken")
+	}
 	requests = nil
 	a := accountStub(&requests, &bodies, `200 {"accounts":[],"next":"again"}`)
 	if _, err := a.accounts(t.Context(), "google-oauth2", ""); err == nil || len(requests) != maxPages {

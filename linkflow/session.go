@@ -43,7 +43,7 @@ func newSession(id *vault.IDToken, token *oauth2.Token) *session {
 		end = token.Expiry
 	}
 	s := &session{
-		ID: rand.Text(), Subject: id.Subject, OrgID: id.OrgID, Person: cmp.Or(id.Name, id.Subject),
+		ID: rand.Text(), Subject: id.Subject, OrgID: id.OrgID, Person: clean(cmp.Or(id.Name, id.Subject), maxShown),
 		AccessToken: token.AccessToken, Expiry: end.Unix(),
 	}
 	if !id.AuthTime.IsZero() {

@@ -66,7 +66,7 @@ func (s *flowState) signedIn(issuer string, id *vault.IDToken, accessToken strin
 		return false
 	}
 	s.State, s.Verifier, s.Nonce = "", "", ""
-	s.Person, s.AccessToken = cmp.Or(id.Name, id.Subject), accessToken
+	s.Person, s.AccessToken = clean(cmp.Or(id.Name, id.Subject), maxShown), accessToken
 	return true
 }
 
