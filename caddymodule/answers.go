@@ -24,8 +24,9 @@ import (
 //   - The body is RFC 9457 problem details; its `detail` is a sentence that a
 //     language model can act on, the same for everybody.
 //   - Nothing that came with a request, in a token or from Auth0 is repeated,
-//     except connection and scopes, which the operator configured, and Auth0's
-//     error code in answers with a link.
+//     except, in answers with a link: connection and scopes, which the operator
+//     configured, Auth0's error code, and the login hints that served this very
+//     agent for this very user.
 
 // errorHeader marks the answers that come from us and not from the provider.
 const errorHeader = "Token-Vault-Error"
@@ -185,6 +186,7 @@ type linkProblem struct {
 	Connection    string   `json:"connection"`
 	Scopes        []string `json:"scopes"`
 	MissingScopes []string `json:"missing_scopes"`
+	LoginHints    []string `json:"login_hints,omitzero"` // on routes with a login_hint
 	LinkURL       string   `json:"link_url,omitempty"`
 	StatusURL     string   `json:"status_url,omitempty"`
 	ExpiresIn     int      `json:"expires_in,omitempty"`
@@ -203,8 +205,9 @@ type interrupt struct {
 	Behavior            string            `json:"behavior"`
 }
 
-// newLinkProblem says what has to be connected. link may be nil.
-func newLinkProblem(r *refusal, connection string, scopes []string, link *linkflow.Link) linkProblem {
+// newLinkProblem says what has to be connected. hints are nil where an agent
+// names no account; link may be nil.
+func newLinkProblem(r *refusal, connection string, scopes, hints []string, link *linkflow.Link) linkProblem {
 	missing := r.missing
 	if r.code == string(vault.CodeLinkRequired) {
 		missing = scopes
@@ -219,6 +222,7 @@ func newLinkProblem(r *refusal, connection string, scopes []string, link *linkfl
 		Connection:    connection,
 		Scopes:        list(scopes),
 		MissingScopes: list(missing),
+		LoginHints:    hints,
 		interrupt: interrupt{
 			Name:                "AUTH0_AI_INTERRUPT",
 			Code:                "TOKEN_VAULT_ERROR",
@@ -228,6 +232,9 @@ func newLinkProblem(r *refusal, connection string, scopes []string, link *linkfl
 			AuthorizationParams: map[string]string{},
 			Behavior:            "resume",
 		},
+	}
+	if r.reason == reasonNoSuchAccount && len(hints) > 0 {
+		body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. Retrying before that does not help."
 	}
 	if link != nil {
 		body.LinkURL, body.StatusURL, body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())
@@ -286,6 +293,10 @@ func newChallenge(r *refusal, realm, linkURL string) string {
 	}
 	return challenge + fmt.Sprintf(", error_description=%s", quoted(a.title))
 }
+
+// reasonNoSuchAccount is what Auth0 says of a login hint that fits none of the
+// user's accounts.
+const reasonNoSuchAccount = "user_not_found"
 
 // acrMultiFactor is what a login at Auth0 takes to ask for a second factor.
 const acrMultiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"

@@ -41,6 +41,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		allow_clients  <client_id>...
 //		attach         bearer | header <name> [<prefix>] | basic <username>
 //		on_missing     problem | redirect | error
+//		hold           <duration> [any]
 //	}
 //
 // Lists accumulate over lines.
@@ -66,8 +67,27 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, checkTenant func(string) err
 		"allow_clients":  listOf(&h.AllowClients, "client ids, or *"),
 		"attach":         h.Attach.unmarshal,
 		"on_missing":     choice(&h.OnMissing, onMissingWords...),
+		"hold":           h.unmarshalHold,
 	})
 	return cmp.Or(err, checkTenant(h.Tenant))
+}
+
+func (h *Handler) unmarshalHold(d *caddyfile.Dispenser) error {
+	const grammar = "hold: expected a duration above zero and up to " + maxHoldShort + ", and perhaps any"
+	if h.Hold != 0 {
+		return d.Err("hold: given twice")
+	}
+	args := d.RemainingArgs()
+	h.HoldAny = len(args) == 2 && args[1] == "any"
+	if len(args) != 1 && !h.HoldAny {
+		return d.Errf("%s, got %q", grammar, args)
+	}
+	parsed, err := caddy.ParseDuration(args[0])
+	if err != nil || parsed <= 0 || parsed > maxHold {
+		return d.Errf("%s, got %q", grammar, args)
+	}
+	h.Hold = caddy.Duration(parsed)
+	return nil
 }
 
 func (a *Attach) unmarshal(d *caddyfile.Dispenser) error {

@@ -66,6 +66,8 @@ func appOf(option any) *App {
 //			via       connected_accounts
 //			return_to <origin>...
 //			client_name <client_id> <text>...
+//			name      <text>
+//			templates <dir>
 //			key       <base64 32 bytes>...
 //		}
 //		cache {
@@ -109,6 +111,8 @@ func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
 		"via":         choice(&l.Via, "connected_accounts"),
 		"return_to":   l.unmarshalReturnTo,
 		"client_name": l.unmarshalClientName,
+		"name":        scalar(&l.Name, "what the pages call your product"),
+		"templates":   scalar(&l.Templates, "a directory"),
 		"key":         l.unmarshalKey,
 	})
 	switch {

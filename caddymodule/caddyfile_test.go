@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -120,6 +121,7 @@ const everyRoute = `
 		allow_clients agent
 		attach header X-Api-Key Token
 		on_missing redirect
+		hold 30s any
 	}`
 
 const everyJSON = `{"apps": {
@@ -127,7 +129,7 @@ const everyJSON = `{"apps": {
 		"handler": "token_vault", "connection": "google-oauth2",
 		"scopes": ["openid", "email"], "max_scopes": ["openid", "email", "profile"],
 		"login_hint": "{http.request.header.X-Account}", "require_scopes": ["read:calendar"],
-		"allow_clients": ["agent"], "on_missing": "redirect",
+		"allow_clients": ["agent"], "on_missing": "redirect", "hold": "30s", "hold_any": true,
 		"attach": {"scheme": "header", "name": "X-Api-Key", "prefix": "Token"}
 	}]}]}}},
 	"token_vault": {"tenants": {"default": {
@@ -155,6 +157,7 @@ func TestJSONSaysTheSame(t *testing.T) {
 	if a, b := appsOf(fromCaddyfile)["token_vault"], appsOf(fromJSON)["token_vault"]; fmt.Sprint(a) != fmt.Sprint(b) {
 		t.Errorf("from the Caddyfile\n%v, from JSON\n%v", a, b)
 	}
+	ourHandler(fromJSON)["hold"] = float64(30 * time.Second) // which is what the Caddyfile becomes
 	if a, b := ourHandler(fromCaddyfile), ourHandler(fromJSON); a == nil || fmt.Sprint(a) != fmt.Sprint(b) {
 		t.Errorf("from the Caddyfile\n%v, from JSON\n%v", a, b)
 	}
@@ -214,9 +217,16 @@ func TestJSONIsCheckedLikeTheCaddyfile(t *testing.T) {
 		{`"name": "X-Api-Key"`, `"name": "X Api Key"`, "attach"},
 		{`"name": "X-Api-Key"`, `"name": "Transfer-Encoding"`, "attach"},
 		{`"handler": "token_vault"`, `"handler": "token_vault", "tenant": "other"`, `tenant "other"`},
-		{`"handler": "token_vault"`, `"handler": "token_vault", "hold": 30`, "hold"},
+		{`"hold": "30s"`, `"hold": -1`, "hold"},
+		{`"hold": "30s"`, `"hold": "601s"`, "hold"},
+		{`"hold": "30s", `, ``, "hold_any"},
+		{`"hold": "30s"`, `"hold": "soon"`, "soon"},
 		{`"domain": `, `"management": {}, "domain": `, "management"},
-		{`"origin": `, `"templates": "/srv", "origin": `, "templates"},
+		{`"origin": `, `"templates": "/does/not/exist", "origin": `, "link: templates"},
+		{`"origin": `, `"templates": "caddyfile_test.go", "origin": `, "no directory"},
+		{`"origin": `, `"templates": "testdata", "origin": `, "link: templates"},
+		{`"origin": `, `"templates": "{env.NOT_SET}", "origin": `, "link: templates"},
+		{`"link": {"origin": "` + p.URL + `", "client": {"id": "link-pages", "secret": "{env.AUTH0_LINK_CLIENT_SECRET}"}},`, ``, "link block"},
 		{`"tenants": {"default": {`, `"tenants": {}, "x": {"default": {`, "x"},
 	} {
 		bad := strings.Replace(good, c.old, c.new, 1)

@@ -25,6 +25,7 @@ type call struct {
 	caller     *vault.AccessToken // nil until verified
 	credential string             // the agent's
 	request    vault.Request
+	late       bool            // the body did not end in time, which looks like an agent that hung up
 	writer     *responseWriter // nil until the request goes on
 }
 
@@ -35,6 +36,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	outer, _ := r.Context().Value(callKey{}).(*call)
 	c := &call{handler: h, outer: outer}
 	token, err := c.obtain(r)
+	if err != nil && c.held(w, r, err) {
+		token, err = c.obtainAgain(r)
+	}
 	if err != nil {
 		return c.refuse(w, r, err)
 	}
@@ -142,7 +146,7 @@ func setUser(r *http.Request, caller *vault.AccessToken) {
 
 // refuse answers the agent.
 func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
-	if cause := context.Cause(r.Context()); cause != nil {
+	if cause := context.Cause(r.Context()); cause != nil && !c.late {
 		return caddyhttp.Error(statusClientClosedRequest, cause) // nobody is there to read an answer
 	}
 	h, refused := c.handler, refusalOf(err)
@@ -154,7 +158,7 @@ func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 		replacer(r).Set("http.auth.candidate.id", c.caller.Subject)
 	}
 	if refused.needsLink() {
-		return h.sendToLink(w, r, refused, c.newLink(r.Context()))
+		return c.sendToLink(w, r, refused)
 	}
 	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), "")
 	writeProblem(w, newProblem(refused))
@@ -178,9 +182,19 @@ func (c *call) newLink(ctx context.Context) *linkflow.Link {
 	return link
 }
 
+// loginHints are the accounts that the agent may name instead, on a route where
+// it can; nil on every other.
+func (c *call) loginHints() []string {
+	if c.handler.LoginHint == "" {
+		return nil
+	}
+	return list(c.handler.tenant.vault.LoginHints(c.caller, c.handler.Connection))
+}
+
 // sendToLink answers that the user has to connect the account.
-func (h *Handler) sendToLink(w http.ResponseWriter, r *http.Request, refused *refusal, link *linkflow.Link) error {
-	body := newLinkProblem(refused, h.Connection, h.Scopes, link)
+func (c *call) sendToLink(w http.ResponseWriter, r *http.Request, refused *refusal) error {
+	h, link := c.handler, c.newLink(r.Context())
+	body := newLinkProblem(refused, h.Connection, h.Scopes, c.loginHints(), link)
 	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), body.LinkURL)
 	switch {
 	case h.OnMissing == onMissingError:

@@ -61,7 +61,10 @@ type Handler struct {
 	MaxScopes []string `json:"max_scopes,omitempty"`
 
 	// Which account, where a user has connected several: the user's id at the
-	// provider. Placeholders are expanded on every request. Default: Auth0 chooses.
+	// provider. Placeholders are expanded on every request, so that an agent can
+	// choose, such as by `{http.request.header.X-Account}`. Where the account is
+	// not connected, the answer lists in `login_hints` those that this agent has
+	// used for this user. Default: Auth0 chooses.
 	LoginHint string `json:"login_hint,omitempty"`
 
 	// Auth0 scopes or permissions that the agent's access token must grant.
@@ -81,6 +84,22 @@ type Handler struct {
 	// `handle_errors` makes of it. Default: `problem`.
 	OnMissing string `json:"on_missing,omitempty"`
 
+	// How long an agent's request may wait, at most, while its user connects the
+	// account; up to 10m. The first request is always answered at once, with the
+	// link. One that comes when the user has opened that link and signed in
+	// waits, and then goes through; if the user declines or takes too long, it
+	// gets a new link. What waits is one request at a time for each user, agent
+	// and account, with a body of at most 64 KiB; others are answered at once.
+	// Agents' HTTP clients have to be as patient, and so have the server's
+	// timeouts `read_body` and `write` where they are set. Needs the tenant's
+	// `link` block. Default: no request waits.
+	Hold caddy.Duration `json:"hold,omitempty"`
+
+	// Whether requests wait whatever their method. Without it only GET, HEAD and
+	// OPTIONS do: an agent that gave up waiting for a POST and sends it again
+	// may have it done twice. Default: false.
+	HoldAny bool `json:"hold_any,omitempty"`
+
 	tenant       *Tenant
 	allowClients []string
 	logger       *zap.Logger
@@ -91,11 +110,15 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.token_vault", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision finds the tenant.
+// Provision finds the tenant, and tells it what this route is for.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
 	if h.tenant, err = findTenant(ctx, h.Tenant); err != nil {
 		return err
+	}
+	h.tenant.offers.add(h.Connection, h.Scopes)
+	if h.Hold > 0 && h.tenant.flow != nil {
+		endWaitsOnExit(ctx, h.tenant.flow)
 	}
 	allowed := h.AllowClients
 	if len(allowed) == 0 {
@@ -131,7 +154,7 @@ func (h *Handler) Validate() error {
 	if err := h.Attach.validate(); err != nil {
 		return fmt.Errorf("attach: %w", err)
 	}
-	return nil
+	return h.validateHold()
 }
 
 // maxScopes is how long the scopes of a route may be together, in characters: a

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,6 +50,9 @@ func TestMain(m *testing.M) {
 	}
 	caddy.DefaultStorage.Path = dir
 	caddy.ConfigAutosavePath = filepath.Join(dir, "autosave.json")
+	if config := os.Getenv(configVariable); config != "" {
+		runCaddy(config)
+	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -426,24 +430,61 @@ func (p *proxy) walk(link, user string) *browser.Page {
 // the latter it ends before.
 func (p *proxy) steps(link, user, confirm, consent string) *browser.Page {
 	p.t.Helper()
-	person := browser.New()
-	page, err := person.Open(p.t.Context(), link)
-	steps := []url.Values{nil, {"username": {user + "@example.com"}, "password": {user + "-password"}}, {"action": {confirm}}}
+	person := p.signIn(link, user)
+	person.submit(url.Values{"action": {confirm}})
 	if consent != "" {
-		steps = append(steps, url.Values{"action": {consent}})
+		person.submit(url.Values{"action": {consent}})
 	}
-	for _, values := range steps {
-		if err != nil {
-			break
-		}
-		if page, err = person.Submit(p.t.Context(), page, values); err == nil && page.Status >= 400 {
-			break
-		}
+	return person.page
+}
+
+// person has opened a link.
+type person struct {
+	*proxy
+	browser *browser.Browser
+	page    *browser.Page
+}
+
+// signIn goes as far as the page on which the user decides.
+func (p *proxy) signIn(link, user string) *person {
+	p.t.Helper()
+	visitor := &person{proxy: p, browser: browser.New()}
+	var err error
+	if visitor.page, err = visitor.browser.Open(p.t.Context(), link); err != nil {
+		p.t.Fatal(err)
 	}
+	visitor.submit(nil)
+	visitor.submit(url.Values{"username": {user + "@example.com"}, "password": {user + "-password"}})
+	return visitor
+}
+
+// submit sends the page's form, unless the page is where it went wrong.
+func (p *person) submit(values url.Values) {
+	p.t.Helper()
+	if p.page.Status >= 400 {
+		return
+	}
+	page, err := p.browser.Submit(p.t.Context(), p.page, values)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return page
+	p.page = page
+}
+
+// connect confirms and consents.
+func (p *person) connect() {
+	p.t.Helper()
+	p.submit(url.Values{"action": {"connect"}})
+	p.submit(url.Values{"action": {"allow"}})
+	if p.page.Status != 200 {
+		p.t.Fatalf("status %d, page %s", p.page.Status, p.page.Body)
+	}
+}
+
+// decline does not.
+func (p *person) decline() {
+	p.t.Helper()
+	p.submit(url.Values{"action": {"decline"}})
 }
 
 // text returns a member of a problem.
@@ -472,4 +513,33 @@ func filesIn(t *testing.T, dir, prefix string) (files []string) {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// configVariable tells this test's own program to be a Caddy, for what ends with
+// the process.
+const configVariable = "CADDYMODULE_TEST_CONFIG"
+
+// runCaddy is what such a program does.
+func runCaddy(config string) {
+	caddy.TrapSignals()
+	if err := caddy.Load([]byte(config), true); err != nil {
+		log.Fatal(err)
+	}
+	select {}
+}
+
+func startCaddyProcess(t *testing.T, config string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), configVariable+"="+config)
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd
 }

@@ -46,16 +46,7 @@ func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
 	if h.tenant.flow == nil {
 		return errors.New("the tenant has no link block: there are no pages to serve")
 	}
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		// Waiting agents must not hold up the end of the process. A reload also
-		// ends servers, but lets their requests finish.
-		flow := h.tenant.flow
-		server.RegisterOnShutdown(func() {
-			if caddy.Exiting() {
-				flow.Close()
-			}
-		})
-	}
+	endWaitsOnExit(ctx, h.tenant.flow)
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -17,7 +19,7 @@ import (
 
 // Tenant is one Auth0 tenant, one API of it, and the clients that act for it.
 //
-// `domain`, `audience`, ids, secrets, `origin` and `key` may hold placeholders
+// `domain`, `audience`, ids, secrets, `origin`, `templates` and `key` may hold placeholders
 // such as `{env.AUTH0_CLIENT_SECRET}` or `{file./run/secrets/auth0}`. They are
 // expanded once, when the configuration loads; one that is missing or empty
 // fails the load.
@@ -57,7 +59,8 @@ type Tenant struct {
 	logger *zap.Logger
 	vault  *vault.Client
 	flow   *linkflow.Flow // nil without Link
-	key    string         // in pool; empty if nothing was taken from it
+	offers offers
+	key    string // in pool; empty if nothing was taken from it
 }
 
 // Client is a client (application) of the Auth0 tenant.
@@ -96,6 +99,16 @@ type Link struct {
 	// How agents are called on the pages, by client id. One that is not listed
 	// is called by its id, marked as unverified.
 	ClientName map[string]string `json:"client_name,omitempty"`
+
+	// What the pages call what they belong to, such as your product's name. Plain
+	// text: placeholders are not expanded. Default: Token Vault.
+	Name string `json:"name,omitempty"`
+
+	// Directory with files that take the place of those of the pages by the same
+	// name: words (`text.json`), style sheet (`style.css`), icon (`icon.svg`),
+	// templates. What is not there stays as it is; a file that no page uses fails
+	// the load. They are read once, when the configuration loads. Default: none.
+	Templates string `json:"templates,omitempty"`
 
 	// Keys that seal tickets and cookies, 32 bytes in base64 each. The first one
 	// seals, all open. Default: a key made when first needed and kept in Caddy's
@@ -234,7 +247,12 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 		}
 		names[ids[0]] = name
 	}
+	if cfg.Templates, err = templateFiles(repl, t.Link.Templates); err != nil {
+		return cfg, fmt.Errorf("templates: %w", err)
+	}
 	cfg.Tenant = t.name
+	cfg.Name = t.Link.Name
+	cfg.Offers = t.offers.find
 	cfg.Path = t.Link.Path
 	cfg.ClientSecret = vault.NewSecret(secret)
 	cfg.AuthMethod = t.Link.Client.AuthMethod
@@ -243,6 +261,25 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	cfg.Keys = keys
 	cfg.Hook = t.logLinkEvent
 	return cfg, nil
+}
+
+// templateFiles opens the directory that the text names; no text is no files.
+func templateFiles(repl *caddy.Replacer, text string) (fs.FS, error) {
+	if text == "" {
+		return nil, nil
+	}
+	dir, err := repl.ReplaceOrErr(text, true, true)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no directory", dir)
+	}
+	return os.DirFS(dir), nil
 }
 
 // linkKeys returns where the sealing keys come from.

@@ -1,0 +1,127 @@
+package caddymodule
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+const (
+	// maxHold is how long a link is good for: nothing that could be waited for
+	// takes longer.
+	maxHold      = 10 * time.Minute
+	maxHoldShort = "10m" // as people write it
+
+	// maxHeldBody is how much of a body is kept while its request waits.
+	maxHeldBody = 64 << 10
+
+	// bodyPatience is how long a body may take to arrive that is to be kept. An
+	// agent that streams may never end it before it has an answer.
+	bodyPatience = 2 * time.Second
+)
+
+// held waits, where the route says so, while the user is about to connect the
+// account for want of which err refuses the call. It reports whether that
+// ended, so that the vault is to be asked again.
+func (c *call) held(w http.ResponseWriter, r *http.Request, err error) bool {
+	h, flow := c.handler, c.handler.tenant.flow
+	if !h.mayHold(r.Method) || !refusalOf(err).needsLink() || !flow.Connecting(c.caller, c.request) || !c.takeBody(w, r) {
+		return false
+	}
+	h.logger.Debug("holding the request while the user connects the account",
+		zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
+	if flow.Hold(r.Context(), c.caller, c.request, time.Duration(h.Hold)) {
+		return true
+	}
+	return !flow.Connecting(c.caller, c.request) // it ended while the body arrived
+}
+
+// obtainAgain is obtain after a wait, in which the agent's token may have ended.
+func (c *call) obtainAgain(r *http.Request) (_ *vault.Token, err error) {
+	if c.caller, err = c.handler.tenant.vault.Verify(r.Context(), c.credential); err != nil {
+		return nil, err
+	}
+	if err := c.handler.checkPolicy(c.caller); err != nil {
+		return nil, err
+	}
+	return c.handler.tenant.vault.Token(r.Context(), c.caller, c.request)
+}
+
+// mayHold tells whether the route holds requests with that method. What a safe
+// one does is harmless also when the agent has forgotten about it.
+func (h *Handler) mayHold(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return h.Hold > 0
+	case http.MethodConnect:
+		return false // its body is a tunnel
+	}
+	return h.Hold > 0 && h.HoldAny
+}
+
+// takeBody reads the body into memory: only when it has been read does the
+// server notice that the agent hangs up. It returns false for one that is too
+// long, or does not end in time, or at all; then the request is as it was.
+func (c *call) takeBody(w http.ResponseWriter, r *http.Request) bool {
+	if r.Body == nil || r.Body == http.NoBody {
+		return true
+	}
+	if r.ContentLength > maxHeldBody {
+		return false
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyPatience)); err != nil {
+		return false
+	}
+	taken, err := io.ReadAll(io.LimitReader(r.Body, maxHeldBody+1))
+	if c.late = errors.Is(err, os.ErrDeadlineExceeded); !c.late {
+		_ = control.SetReadDeadline(time.Time{}) // it could be set
+	}
+	whole := err == nil && len(taken) <= maxHeldBody
+	var body io.Reader = bytes.NewReader(taken)
+	if !whole {
+		body = io.MultiReader(body, r.Body)
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, r.Body}
+	return whole
+}
+
+func (h *Handler) validateHold() error {
+	switch {
+	case h.Hold == 0 && h.HoldAny:
+		return errors.New("hold_any: has no meaning without hold")
+	case h.Hold < 0 || time.Duration(h.Hold) > maxHold:
+		return fmt.Errorf("hold: expected a duration above zero and up to %s, for which a link is good", maxHoldShort)
+	case h.Hold > 0 && h.tenant.flow == nil:
+		return errors.New("hold: the tenant has no link block: there is nothing to wait for")
+	}
+	return nil
+}
+
+// endWaitsOnExit lets waiting agents go when the process exits, which they must
+// not hold up. A reload also ends servers, but lets their requests finish.
+func endWaitsOnExit(ctx caddy.Context, flow *linkflow.Flow) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return
+	}
+	server.RegisterOnShutdown(func() {
+		if caddy.Exiting() {
+			flow.Close()
+		}
+	})
+}
