@@ -22,7 +22,9 @@
 //
 // The application at Auth0 needs {Origin}{Path}/callback among its allowed
 // callback URLs, the authorization code grant, and a client grant for the My
-// Account API with create:me:connected_accounts and read:me:connected_accounts.
+// Account API with create:me:connected_accounts, read:me:connected_accounts and,
+// for the page on which people look after their accounts,
+// delete:me:connected_accounts.
 //
 // # What a link can do
 //
@@ -33,10 +35,14 @@
 // issuer, subject and organization. A link that is forwarded, or an account
 // page that is opened in another browser, therefore connects nothing.
 //
+// A link without a ticket, as front ends made for Auth0's SDKs build them, is for
+// whoever signs in. It asks for what [Config.Offers] offers and no more.
+//
 // # Where state lives
 //
-// In the browser, sealed, one cookie for each flow: any node that has the keys
-// can serve any request. Everything sealed has a key for its purpose, so that a
+// In the browser, sealed: a cookie for each flow, and one for the quarter of an
+// hour in which somebody looks after accounts. Any node that has the keys can
+// serve any request. Everything sealed has a key for its purpose, so that a
 // ticket is no cookie, and what was sealed for one step opens at no other. What
 // became of tickets is in an [Outcomes], on the node where it happened; other
 // nodes learn of success by asking the vault.
