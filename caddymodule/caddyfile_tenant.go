@@ -68,6 +68,7 @@ func appOf(option any) *App {
 //			client_name <client_id> <text>...
 //			name      <text>
 //			templates <dir>
+//			prompt    auto | connection
 //			key       <base64 32 bytes>...
 //		}
 //		cache {
@@ -113,6 +114,7 @@ func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
 		"client_name": l.unmarshalClientName,
 		"name":        scalar(&l.Name, "what the pages call your product"),
 		"templates":   scalar(&l.Templates, "a directory"),
+		"prompt":      choice(&l.Prompt, promptWords...),
 		"key":         l.unmarshalKey,
 	})
 	switch {

@@ -225,6 +225,7 @@ func TestJSONIsCheckedLikeTheCaddyfile(t *testing.T) {
 		{`"origin": `, `"templates": "/does/not/exist", "origin": `, "link: templates"},
 		{`"origin": `, `"templates": "caddyfile_test.go", "origin": `, "no directory"},
 		{`"origin": `, `"templates": "testdata", "origin": `, "link: templates"},
+		{`"origin": `, `"prompt": "none", "origin": `, "link: prompt"},
 		{`"origin": `, `"templates": "{env.NOT_SET}", "origin": `, "link: templates"},
 		{`"link": {"origin": "` + p.URL + `", "client": {"id": "link-pages", "secret": "{env.AUTH0_LINK_CLIENT_SECRET}"}},`, ``, "link block"},
 		{`"tenants": {"default": {`, `"tenants": {}, "x": {"default": {`, "x"},

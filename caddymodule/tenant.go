@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,6 +111,13 @@ type Link struct {
 	// the load. They are read once, when the configuration loads. Default: none.
 	Templates string `json:"templates,omitempty"`
 
+	// How a provider asks for consent. `auto`: who connects an account anew
+	// chooses it at the provider (`prompt=select_account`), since Auth0 does not
+	// name the one that it connected; who connects one again is asked for consent
+	// (`prompt=consent`), without which Google gives no new refresh token.
+	// `connection`: as the connection's own settings at Auth0 say. Default: `auto`.
+	Prompt string `json:"prompt,omitempty"`
+
 	// Keys that seal tickets and cookies, 32 bytes in base64 each. The first one
 	// seals, all open. Default: a key made when first needed and kept in Caddy's
 	// storage, which all nodes of a cluster share.
@@ -136,6 +144,11 @@ type Budget struct {
 	// Default: 100.
 	Tenant int `json:"tenant,omitempty"`
 }
+
+// promptConnection leaves the prompt to the connection's settings.
+const promptConnection = "connection"
+
+var promptWords = []string{"auto", promptConnection}
 
 // storageTimeout bounds reading or making the sealing key in Caddy's storage.
 const storageTimeout = 10 * time.Second
@@ -227,6 +240,9 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	if t.Link.Via != "" && t.Link.Via != "connected_accounts" {
 		return cfg, fmt.Errorf("via %q: expected connected_accounts", t.Link.Via)
 	}
+	if t.Link.Prompt != "" && !slices.Contains(promptWords, t.Link.Prompt) {
+		return cfg, fmt.Errorf("prompt %q: expected one of %s", t.Link.Prompt, strings.Join(promptWords, ", "))
+	}
 	var secret string
 	if err := expandAll(repl, []expansion{
 		{"origin", t.Link.Origin, &cfg.Origin},
@@ -252,6 +268,7 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	}
 	cfg.Tenant = t.name
 	cfg.Name = t.Link.Name
+	cfg.KeepPrompt = t.Link.Prompt == promptConnection
 	cfg.Offers = t.offers.find
 	cfg.Path = t.Link.Path
 	cfg.ClientSecret = vault.NewSecret(secret)
