@@ -53,16 +53,6 @@ func TestReloading(t *testing.T) {
 	})
 }
 
-func TestReloadingAfterDeclining(t *testing.T) {
-	forEach(t, func(w *world, b *tab, s service) {
-		link := w.link(s.request)
-		b.toConfirm(s, link.URL).press(buttonDecline).see(declinedPage)
-		b.reload().see(declinedPage)
-		w.wantState(link, linkflow.Declined)
-		w.wantNothingBegun()
-	})
-}
-
 // wantSpentOnce opens the last callback of that kind again, as a browser does
 // that restores its tabs, and checks that nothing is redeemed again.
 func (w *world) wantSpentOnce(b *tab, path string) {

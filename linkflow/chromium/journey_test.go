@@ -50,8 +50,12 @@ func (b *tab) toConsent(s service, link string) *tab {
 // forEach runs a test for each provider, in a world and with a browser of its
 // own.
 func forEach(t *testing.T, test func(w *world, b *tab, s service)) {
+	t.Parallel()
 	for _, s := range services {
-		t.Run(s.name, func(t *testing.T) { test(newWorld(t), newTab(t), s) })
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			test(newWorld(t), newTab(t), s)
+		})
 	}
 }
 
@@ -68,29 +72,32 @@ func TestAPersonConnectsAnAccount(t *testing.T) {
 	})
 }
 
-func TestDeclining(t *testing.T) {
-	t.Run("at our page", func(t *testing.T) {
-		forEach(t, func(w *world, b *tab, s service) {
-			link := w.link(s.request)
-			b.toConfirm(s, link.URL).press(buttonDecline).see(declinedPage)
-			w.wantState(link, linkflow.Declined)
-			w.wantNothingBegun()
-		})
+func TestDecliningAtOurPage(t *testing.T) {
+	forEach(t, func(w *world, b *tab, s service) {
+		link := w.link(s.request)
+		b.toConfirm(s, link.URL).press(buttonDecline).see(declinedPage)
+		w.wantState(link, linkflow.Declined)
+		w.wantNothingBegun()
+		b.reload().see(declinedPage)
 	})
-	t.Run("at the provider", func(t *testing.T) {
-		forEach(t, func(w *world, b *tab, s service) {
-			link := w.link(s.request)
-			b.toConsent(s, link.URL).press(buttonCancel).see(declinedPage)
-			w.wantState(link, linkflow.Declined)
-			w.wantCompleted(0)
-		})
+}
+
+func TestDecliningAtTheProvider(t *testing.T) {
+	forEach(t, func(w *world, b *tab, s service) {
+		link := w.link(s.request)
+		b.toConsent(s, link.URL).press(buttonCancel).see(declinedPage)
+		w.wantState(link, linkflow.Declined)
+		w.wantCompleted(0)
+		b.reload().see(declinedPage)
 	})
 }
 
 // The tenant lets nobody sign in to an organization who is no member of it.
 func TestTheTenantDeclines(t *testing.T) {
+	t.Parallel()
 	for _, s := range services {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			w, b := newWorld(t, func(seeds *auth0test.Config, _ *linkflow.Config) {
 				seeds.Settings.Organizations[0].Members = []string{"auth0|bob"}
 			}), newTab(t)
@@ -143,6 +150,7 @@ func TestAPersonChoosesWhoSignsIn(t *testing.T) {
 }
 
 func TestAPersonGrantsLessAndTriesAgain(t *testing.T) {
+	t.Parallel()
 	w, b := newWorld(t), newTab(t)
 	link := w.link(github.request)
 	b.toConsent(github, link.URL).grantLess().press(buttonAllow).see(where{anyPath, headingTooLittle})
@@ -166,6 +174,7 @@ func TestLinksThatDoNotWork(t *testing.T) {
 
 // A link that ends while somebody reads the page cannot be used any more.
 func TestALinkExpiresWhileItIsRead(t *testing.T) {
+	t.Parallel()
 	w, b := newWorld(t), newTab(t)
 	link := w.oldLink(10*time.Minute-3*time.Second, google.request)
 	b.open(link.URL).see(google.connectPage())
@@ -178,6 +187,7 @@ func TestALinkExpiresWhileItIsRead(t *testing.T) {
 }
 
 func TestTwoTabsConnectTwoAccounts(t *testing.T) {
+	t.Parallel()
 	w, first := newWorld(t), newTab(t)
 	links := []*linkflow.Link{w.link(google.request), w.link(github.request)}
 	first.toConfirm(google, links[0].URL)

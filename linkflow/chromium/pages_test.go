@@ -88,17 +88,21 @@ var pages = []struct {
 }
 
 func TestEveryPage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	for _, p := range pages {
-		t.Run(p.name, func(t *testing.T) {
-			w, b := newWorld(t), newTab(t)
-			p.visit(w, b)
-			b.see(where{anyPath, p.heading})
-			w.savePage(b, dir, p.name)
-			time.Sleep(time.Second) // for what fades in
-			b.wantGood(p.name)
-		})
-	}
+	t.Run("seen", func(t *testing.T) {
+		for _, p := range pages {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				w, b := newWorld(t), newTab(t)
+				p.visit(w, b)
+				b.see(where{anyPath, p.heading})
+				w.savePage(b, dir, p.name)
+				time.Sleep(guard) // for what fades in
+				b.wantGood(p.name)
+			})
+		}
+	})
 	t.Run("html-validate", func(t *testing.T) { wantValid(t, dir) })
 }
 

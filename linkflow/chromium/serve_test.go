@@ -15,7 +15,7 @@ func serveApp(w http.ResponseWriter, r *http.Request) {
 <button onclick="popup = open(new URLSearchParams(location.search).get('link'), 'link', 'width=400,height=600')">Connect</button>`)
 	case "/close":
 		fmt.Fprint(w, `<!doctype html><html lang="en"><title>Back</title><h1>Back at the app</h1>
-<button onclick="close()">Close</button>`)
+<button onclick="setTimeout(() => window.close(), 100)">Close</button>`)
 	default:
 		http.NotFound(w, r)
 	}

@@ -47,7 +47,8 @@ func tabOf(t *testing.T, parent context.Context, options ...chromedp.ContextOpti
 // popup returns the tab that step opens.
 func (b *tab) popup(step func()) *tab {
 	b.Helper()
-	opened := chromedp.WaitNewTarget(b.ctx, func(*target.Info) bool { return true })
+	opener := chromedp.FromContext(b.ctx).Target.TargetID
+	opened := chromedp.WaitNewTarget(b.ctx, func(info *target.Info) bool { return info.OpenerID == opener })
 	step()
 	select {
 	case id := <-opened:

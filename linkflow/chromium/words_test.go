@@ -14,6 +14,7 @@ const (
 	buttonDisconnect    = "Disconnect"
 	linkConnectAgain    = "Connect again"
 	linkDisconnect      = "Disconnect"
+	linkAccounts        = "Your connected accounts"
 	linkKeep            = "Keep it"
 	headingConnect      = "Connect %s?"
 	headingConfirm      = "Connect %s?"
@@ -37,6 +38,7 @@ const (
 	headingSignedOut    = "You are signed out here"
 	wordsSignedInAs     = "Signed in as"
 	wordsAllowCookies   = "cookies"
+	wordsNoAccount      = "No account is connected"
 
 	// At the local tenant and its stand-ins.
 	buttonLogIn  = "Continue"
