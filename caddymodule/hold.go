@@ -74,7 +74,7 @@ func (h *Handler) mayHold(method string) bool {
 // server notice that the agent hangs up. It returns false for one that is too
 // long, or does not end in time, or at all; then the request is as it was.
 func (c *call) takeBody(w http.ResponseWriter, r *http.Request) bool {
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.ContentLength == 0 {
 		return true
 	}
 	if r.ContentLength > maxHeldBody {

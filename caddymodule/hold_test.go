@@ -192,9 +192,9 @@ func (p *proxy) again(token string) *person {
 // The agent's token is looked at again before anything is asked with it.
 func TestATokenThatExpiresMeanwhileDoesNotGoThrough(t *testing.T) {
 	p := startProxy(t, holdSite)
-	token := p.token(alice, func(r *auth0test.TokenRequest) { r.ExpiresIn = new(2) })
-	expires := time.Now().Add(2 * time.Second)
-	person := p.deciding(token)
+	person := p.deciding(p.token(alice))
+	token := p.token(alice, func(r *auth0test.TokenRequest) { r.ExpiresIn = new(3) })
+	expires := time.Now().Add(3 * time.Second)
 	done := later(func() *reply { return p.get("/", token) })
 	p.holding(1)
 	asked := p.exchanges()
@@ -327,7 +327,6 @@ func TestAHeldCallMayBecomeAWebSocket(t *testing.T) {
 	person := a.deciding(a.agent)
 	a.Upstream.respond(upgrade)
 	conn := a.dial(t)
-	defer conn.Close()
 	_, _ = fmt.Fprintf(conn, "GET %s/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", a.URL, a.agent)
 	a.holding(1)
@@ -343,6 +342,8 @@ func TestAHeldCallMayBecomeAWebSocket(t *testing.T) {
 	if _, err := io.ReadFull(reader, echo); err != nil || string(echo) != "early hello" {
 		t.Errorf("echo %q, %v", echo, err)
 	}
+	conn.Close()
+	a.upgraded(1)
 }
 
 func TestAnAgentThatHangsUpIsNotWaitedFor(t *testing.T) {
