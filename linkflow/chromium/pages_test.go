@@ -2,11 +2,14 @@ package chromium
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 
+	"github.com/tokenvault/caddy-token-vault/vault"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
@@ -39,6 +42,18 @@ var pages = []struct {
 		w.connect(google, "work@example.org")
 		b.toConfirm(google, w.link(google.request).URL)
 	}, google.heading(headingConfirm)},
+	{"confirm-unverified", func(w *world, b *tab) {
+		caller := w.callerWith(map[string]any{"azp": strings.Repeat("unlisted", 12)})
+		request := vault.Request{Connection: "github", LoginHint: strings.Repeat("0123456789", 12), Scopes: []string{strings.Repeat("unknown:scope", 9)}}
+		link, err := w.flow.Link(w.Context(), caller, request)
+		if err != nil {
+			w.Fatal(err)
+		}
+		b.toConfirm(github, link.URL)
+	}, github.heading(headingConfirm)},
+	{"confirm-without-ticket", func(w *world, b *tab) {
+		b.toConfirm(github, w.url("/auth/connect?connection=github&scopes=repo"))
+	}, github.heading(headingConfirm)},
 	{"done", func(w *world, b *tab) { b.toConsent(google, w.link(google.request).URL).press(buttonAllow) }, google.heading(headingDone)},
 	{"too-little", func(w *world, b *tab) {
 		b.toConsent(github, w.link(github.request).URL).grantLess().press(buttonAllow)
@@ -50,6 +65,12 @@ var pages = []struct {
 	}, headingWrongPerson},
 	{"expired", func(w *world, b *tab) { b.open(w.oldLink(11*time.Minute, google.request).URL) }, headingExpired},
 	{"bad-link", func(w *world, b *tab) { b.open(w.link(google.request).URL + "x") }, headingBadLink},
+	{"not-offered", func(w *world, b *tab) { b.open(w.url("/auth/connect?connection=github&scopes=delete_repo")) }, headingBadLink},
+	{"no-cookies", func(w *world, b *tab) {
+		b.open(w.link(google.request).URL).see(google.connectPage())
+		command(b, network.ClearBrowserCookies, cdp.Empty{})
+		b.press(buttonContinue)
+	}, headingBlocked},
 	{"lost", func(w *world, b *tab) { b.open(w.url("/auth/callback?code=x&state=y")) }, headingNoFlow},
 	{"provider-refused", func(w *world, b *tab) {
 		b.toConsent(google, w.link(google.request).URL)

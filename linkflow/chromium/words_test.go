@@ -15,6 +15,7 @@ const (
 	linkConnectAgain    = "Connect again"
 	linkDisconnect      = "Disconnect"
 	linkAccounts        = "Your connected accounts"
+	linkSignOutThere    = "Sign out there too"
 	linkKeep            = "Keep it"
 	headingConnect      = "Connect %s?"
 	headingConfirm      = "Connect %s?"
