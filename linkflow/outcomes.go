@@ -210,8 +210,9 @@ func (o *Outcomes) wait(t ticket) (leave func()) {
 	}
 }
 
-// turn returns a channel that is closed when the vault has answered about t. If
-// it is the caller's turn to ask, the caller gets a function to close it with.
+// turn returns a channel that is closed when the vault has answered about t, or
+// nil if there is no question to be had. If it is the caller's turn to ask, the
+// caller gets a function to close the channel with.
 // The interval begins with the answer, so that the next question reaches Auth0
 // and not what the vault remembers for as long.
 func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{}, finish func()) {
@@ -222,7 +223,7 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 		return entry.asking, nil
 	}
 	if !o.afford(entry.urgency) {
-		return answered, nil
+		return nil, nil
 	}
 	done := make(chan struct{})
 	entry.urgency, entry.asking, entry.answered = routine, done, time.Time{}

@@ -3,6 +3,7 @@ package linkflow
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -86,12 +87,16 @@ func (f *Flow) await(ctx context.Context, caller *vault.AccessToken, t ticket, e
 	patience := MaxWait // the vault's first answer is waited for whatever wait is
 	for {
 		_, changed := f.outcomes.known(t)
-		goOn := f.pause(ctx, changed, f.askVault(ctx, caller, t), patience)
+		interval, asking := askInterval, f.askVault(ctx, caller, t)
+		if asking == nil { // a crowd that came together must not come together again
+			interval, asking = rand.N(askInterval), answered //nolint:gosec // nobody gains by guessing it
+		}
+		goOn := f.pause(ctx, changed, asking, patience)
 		status, left := f.statusOf(t), time.Until(end)
 		if !goOn || status.State != Pending || left <= 0 {
 			return status
 		}
-		if !f.pause(ctx, changed, nil, min(askInterval, left)) {
+		if !f.pause(ctx, changed, nil, min(interval, left)) {
 			return f.statusOf(t)
 		}
 		patience = max(time.Until(end), 0)
@@ -134,8 +139,9 @@ func (f *Flow) statusOf(t ticket) Status {
 var answered = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // askVault asks the vault for the token that t is about, if it is t's turn. The
-// returned channel is closed when the answer is there. The question does not end
-// with the caller, since others wait for it too.
+// returned channel is closed when the answer is there; it is nil if too many have
+// asked just now. The question does not end with the caller, since others wait
+// for it too.
 func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket) <-chan struct{} {
 	state, _ := f.outcomes.known(t)
 	if state == Completed || time.Since(time.Unix(t.Expiry, 0)) > lateLife {
