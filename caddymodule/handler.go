@@ -86,9 +86,9 @@ type Handler struct {
 
 	// How long an agent's request may wait, at most, while its user connects the
 	// account; up to 10m. The first request is always answered at once, with the
-	// link. One that comes when the user has opened that link and signed in
-	// waits, and then goes through; if the user declines or takes too long, it
-	// gets a new link. What waits is one request at a time for each user, agent
+	// link. One that comes when the user has opened that link and signed in, in
+	// a cluster on the same node, waits and then goes through; if the user
+	// declines or takes too long, it gets a new link. What waits is one request at a time for each user, agent
 	// and account, with a body of at most 64 KiB; others are answered at once.
 	// Agents' HTTP clients have to be as patient, and so have the server's
 	// timeouts `read_body` and `write` where they are set. Needs the tenant's

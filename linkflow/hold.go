@@ -9,7 +9,7 @@ import (
 
 // Hold waits, for d at most, while the user whom caller speaks for is about to
 // connect the account that req asks for: has opened a link that caller's agent
-// got, and has signed in. It reports whether that ended, one way or another, so
+// got, and has signed in, at a Flow with the same Outcomes. It reports whether that ended, one way or another, so
 // that asking the vault again is worth while. It returns false at once if
 // nobody is about to do so, or if another call of the same user, organization
 // and agent is held for the same account.
