@@ -329,7 +329,7 @@ var weatherCases = []answerCase{
 	{name: "no token", arrange: exchangeSays(200, `{"token_type":"Bearer"}`), status: 502, code: "vault_unavailable"},
 	{name: "expires_in is no integer", arrange: exchangeSays(200, `{"access_token":"a","token_type":"Bearer","expires_in":"soon"}`), status: 502, code: "vault_unavailable"},
 	{name: "drop", arrange: failing("/oauth/token", 0), status: 502, code: "vault_unavailable"},
-	{name: "slow", lines: []string{"timeout 300ms"}, arrange: func(p *proxy) { p.exchangeFault(auth0test.Fault{DelayMS: 20_000}) }, status: 504, code: "vault_timeout"},
+	{name: "slow", lines: []string{"timeout 1s"}, arrange: func(p *proxy) { p.exchangeFault(auth0test.Fault{DelayMS: 20_000}) }, status: 504, code: "vault_timeout"},
 	{name: "429", arrange: func(p *proxy) {
 		p.exchangeFault(auth0test.Fault{Status: new(429), Body: map[string]string{"error": "too_many_requests"}, Headers: map[string]string{"Retry-After": "7"}})
 	}, status: 503, code: "vault_throttled", retryAfter: true},
