@@ -121,6 +121,9 @@ func (p *proxy) tryLoad(caddyfile string) error {
 	if err != nil {
 		return err
 	}
+	// The server of the configuration before ends these, and no client sends a
+	// POST again that it wrote to one.
+	defer noRedirects.CloseIdleConnections()
 	return caddy.Load(config, true)
 }
 

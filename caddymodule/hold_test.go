@@ -172,7 +172,6 @@ func TestSafeMethodsWaitUnlessAnyMay(t *testing.T) {
 				if err := p.Tenant.Disconnect(alice, google); err != nil {
 					t.Fatal(err)
 				}
-				p.load(strings.Replace(calendarSite, "{\n", "{\n "+c.words+"\n", 1), fmt.Sprintf("timeout %ds", i+1))
 				person = p.again(token)
 			}
 		})
