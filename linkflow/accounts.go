@@ -43,11 +43,21 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 	if id != "" {
 		return f.askToDisconnect(r, s, accounts, id, form).with(cookie)
 	}
+	return f.listAccounts(r, s, accounts, form).with(cookie)
+}
+
+func (f *Flow) listAccounts(r *http.Request, s *session, accounts []connectedAccount, form string) answer {
 	data := accountsPage{Person: s.Person, Form: form}
 	for _, account := range accounts {
 		data.Accounts = append(data.Accounts, f.accountText(account))
 	}
-	return f.show(http.StatusOK, "accounts.html", "accounts", nil, data).with(cookie)
+	var cookies []*http.Cookie
+	if s.Disconnected != "" { // said once
+		data.Notice = f.pages.texts.say("accounts.disconnected", variables{"provider": f.pages.texts.provider(s.Disconnected)})
+		s.Disconnected = ""
+		cookies, _ = f.keepSession(r, s) // it was kept before
+	}
+	return f.show(http.StatusOK, "accounts.html", "accounts", nil, data).with(cookies...)
 }
 
 // accountID reads which account to disconnect; empty is none.
@@ -135,7 +145,7 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 // account has to be a fresh one.
 func (f *Flow) signInForAccounts(r *http.Request, disconnect string) answer {
 	s := &flowState{ID: rand.Text(), Disconnect: disconnect, Expiry: time.Now().Add(ticketLife).Unix()}
-	var how signIn
+	how := signIn{within: knownLife}
 	if disconnect != "" {
 		how.within = freshLife
 	}
@@ -181,7 +191,9 @@ func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
 		return f.refuse(r, s.about(Fault, account.Connection), accountRefusal(err, pageNotDisconnected))
 	}
 	f.tell(r.Context(), s.about(Disconnected, account.Connection))
-	return f.say(pageDisconnected, variables{"provider": f.pages.texts.provider(account.Connection)}, messagePage{Accounts: true})
+	s.Disconnected = account.Connection
+	cookies, _ := f.keepSession(r, s) // it was kept before
+	return redirect(f.page(accountsRoute, nil)).with(cookies...)
 }
 
 // signOut ends the session here, and shows where to end Auth0's.
@@ -193,15 +205,14 @@ func (f *Flow) signOut(r *http.Request) answer {
 // accountText is an account in words.
 func (f *Flow) accountText(a connectedAccount) accountText {
 	text := accountText{
-		ID:         a.ID,
-		Provider:   f.pages.texts.provider(a.Connection),
-		Connection: clean(a.Connection, maxShown),
-		Since:      date(a.CreatedAt),
-		Until:      date(a.ExpiresAt),
-		Scopes:     f.pages.texts.scopes(a.Connection, a.Scopes),
+		ID:       a.ID,
+		Provider: f.pages.texts.provider(a.Connection),
+		Since:    date(a.CreatedAt),
+		Until:    date(a.ExpiresAt),
+		Scopes:   f.pages.texts.scopes(a.Connection, a.Scopes),
 	}
 	if offered, ok := f.offers(a.Connection); ok {
-		query := url.Values{"connection": {a.Connection}}
+		query := url.Values{"connection": {a.Connection}, "account": {a.ID}}
 		for _, scope := range a.Scopes {
 			if vault.MissingScopes(offered, []string{scope}) == nil {
 				query.Add("scopes", scope)
@@ -212,11 +223,12 @@ func (f *Flow) accountText(a connectedAccount) accountText {
 	return text
 }
 
-// date is the day of a time in RFC 3339, in the one order that all read alike.
+// date is a time in RFC 3339 in the one order that all read alike, to the minute:
+// accounts are told apart by it.
 func date(text string) string {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return ""
 	}
-	return t.Format(time.DateOnly)
+	return t.UTC().Format("2006-01-02 15:04 UTC")
 }

@@ -31,6 +31,12 @@ func (b *browser) connectedAccounts() []string {
 	return ids
 }
 
+// accountOf is the id of a user's only account, as another browser shows it.
+func (w *world) accountOf(user string) string {
+	w.Helper()
+	return w.browser().toAccounts(user).connectedAccounts()[0]
+}
+
 // toAccounts goes to the list of accounts.
 func (b *browser) toAccounts(user string) *browser {
 	b.Helper()
@@ -91,7 +97,8 @@ func TestDisconnectingNeedsASecondLookAndAFreshSignIn(t *testing.T) {
 	b := w.browser().toAccounts("alice")
 	page := w.site.URL + "/auth/accounts?disconnect=" + b.connectedAccounts()[0]
 
-	// How long ago alice signed in at Auth0 is not known yet.
+	b.open(page).want(200, `value="disconnect"`) // she has just signed in
+	b.age(freshLife + time.Second)
 	b.open(page).want(200, "Sign in again").press("action", "disconnect").want(200, "Sign in again")
 	b.press("action", "sign_in").signIn("alice").want(200, `value="disconnect"`)
 	b.age(freshLife + time.Second)
@@ -101,6 +108,9 @@ func TestDisconnectingNeedsASecondLookAndAFreshSignIn(t *testing.T) {
 		t.Fatalf("disconnected too early: %v", err)
 	}
 	b.press("action", "disconnect").want(200, "Google is disconnected")
+	if b.open(b.at.String()); strings.Contains(b.body, "is disconnected") {
+		t.Error("a reload says it again")
+	}
 	if _, err := w.vault.Token(t.Context(), alice, calendar); !needsLink(err) {
 		t.Errorf("the agent still gets a token: %v", err)
 	}
@@ -122,6 +132,7 @@ func TestAnOldSignInAtAuth0IsNotFreshEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := w.browser().toAccounts("alice")
+	b.age(freshLife + time.Second)
 	b.open(w.site.URL + "/auth/accounts?disconnect=" + b.connectedAccounts()[0])
 	b.stopAt("/authorize", "state")
 	b.press("action", "sign_in")
@@ -194,7 +205,7 @@ func TestAccountsWhenAuth0Fails(t *testing.T) {
 	}
 	fault(accountsPath, 503)
 	b.open(w.site.URL+"/auth/accounts").wantRefused(502, "server_error")
-	b.open(w.site.URL+"/auth/accounts?disconnect="+id).press("action", "sign_in").want(200, `value="disconnect"`)
+	b.open(w.site.URL+"/auth/accounts?disconnect="+id).want(200, `value="disconnect"`)
 	fault(accountsPath+"/"+id, 403)
 	b.press("action", "disconnect").wantRefused(502, "my_account_403")
 	if !strings.Contains(w.log.last().Err.Error(), "delete:me:connected_accounts") {
@@ -213,7 +224,7 @@ func TestAccountFormsAreForTheirSessionOnly(t *testing.T) {
 	_, before := outside.form()
 	b := w.browser().toAccounts("alice")
 	id := b.connectedAccounts()[0]
-	b.open(target+"?disconnect="+id).press("action", "sign_in")
+	b.open(target + "?disconnect=" + id)
 	_, fields := b.form()
 	fields.Set("action", "disconnect")
 	for _, c := range []struct {
@@ -258,10 +269,13 @@ func TestAnAccountCanBeConnectedAgainFromTheList(t *testing.T) {
 	b := w.browser().toAccounts("alice")
 	link := regexp.MustCompile(`href="(/auth/connect[^"]*)"`).FindStringSubmatch(b.body)[1]
 	b.open(w.site.URL+strings.ReplaceAll(link, "&amp;", "&")).want(200, "See your calendars")
+	if !strings.Contains(link, "account="+b.accountOf("alice")) {
+		t.Errorf("the link is %s", link)
+	}
 	if strings.Contains(b.body, "Drive") {
 		t.Error("a link asks for what no route needs")
 	}
-	b.press("", "").want(200, "Signed in as").press("action", "connect").want(200, "https://www.googleapis.com/auth/drive")
+	b.press("", "").want(200, " selected>Since").press("action", "connect").want(200, "https://www.googleapis.com/auth/drive")
 	b.consent("allow").want(200, "is connected")
 	if got := b.toAccounts("alice").connectedAccounts(); len(got) != 1 {
 		t.Errorf("%d accounts", len(got))

@@ -85,6 +85,8 @@ type (
 		requestText
 		Person   string
 		Accounts []accountText // connected there already
+		Again    string        // the one of them to connect again
+		Back     string        // host to go on at in the end
 		Flow     string
 		Form     string
 	}
@@ -95,6 +97,7 @@ type (
 	}
 	accountsPage struct {
 		Person     string // empty if nobody is signed in
+		Notice     string // of what was just done
 		Accounts   []accountText
 		Disconnect string // the account to go on with after signing in
 		Form       string
@@ -109,6 +112,7 @@ type (
 		ID       string      // of the event, for the operator
 		Switch   *switchForm // to begin again as somebody else
 		GoOn     string      // where the person was
+		Again    string      // link to begin again
 		Accounts bool        // leads on to the accounts
 		SignOut  string      // where to sign out of Auth0
 	}
@@ -120,10 +124,10 @@ type (
 
 // accountText is a connected account in words.
 type accountText struct {
-	ID, Provider, Connection string
-	Since, Until             string // dates; empty if they are not known
-	Scopes                   []scopeText
-	Again                    string // link to connect it again
+	ID, Provider string
+	Since, Until string // dates; empty if they are not known
+	Scopes       []scopeText
+	Again        string // link to connect it again
 }
 
 // blankPages are all pages with a template of their own. Messages share one.
@@ -180,13 +184,18 @@ func (f *Flow) notAllowed(methods map[string]handler) answer {
 // goOn sends the browser on after a POST. It is no redirect, since browsers
 // apply a page's form-action to where a redirected POST leads.
 func (f *Flow) goOn(target string) answer {
-	host := ""
-	if u, err := url.Parse(target); err == nil {
-		host = clean(u.Host, maxShown)
-	}
-	a := f.show(http.StatusOK, "onward.html", "onward", variables{"host": host}, onwardPage{target})
+	a := f.show(http.StatusOK, "onward.html", "onward", variables{"host": hostOf(target)}, onwardPage{target})
 	a.header.Set("Refresh", "0; url="+target)
 	return a
+}
+
+// hostOf is where a URL leads.
+func hostOf(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return ""
+	}
+	return clean(u.Host, maxShown)
 }
 
 // redirect sends the browser on after a GET, or to a page of ours.

@@ -114,7 +114,9 @@ func (f *Flow) lostFlow(r *http.Request, state string, err error) *refusal {
 func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
 	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
-		return f.refuse(r, about(Refused, s.Ticket), loginRefusal(err)).with(f.drop(r, s)...)
+		no := loginRefusal(err)
+		no.data.Again = f.again(r, s.Ticket)
+		return f.refuse(r, about(Refused, s.Ticket), no).with(f.drop(r, s)...)
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
@@ -153,7 +155,13 @@ func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answ
 	if slices.Contains([]string{"access_denied", "login_required", "consent_required", "interaction_required"}, q.Error) {
 		page = pageNotSignedIn
 	}
-	return f.refuse(r, about(Refused, s.Ticket), &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}).with(f.drop(r, s)...)
+	no := &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}
+	if s.Ticket.ID == "" {
+		no.data.Accounts = true
+	} else {
+		no.data.Again = f.again(r, s.Ticket)
+	}
+	return f.refuse(r, about(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
 // asError is what an error answer to s says, for the operator.

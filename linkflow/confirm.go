@@ -26,7 +26,7 @@ func (f *Flow) showConfirm(r *http.Request) answer {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}
 	text := f.request(s.Ticket)
-	data := confirmPage{requestText: text, Person: s.Person, Flow: s.ID, Form: form}
+	data := confirmPage{requestText: text, Person: s.Person, Again: s.Ticket.Account, Back: hostOf(s.ReturnTo), Flow: s.ID, Form: form}
 	for _, account := range accounts {
 		data.Accounts = append(data.Accounts, f.accountText(account))
 	}

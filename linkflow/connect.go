@@ -32,7 +32,8 @@ func (f *Flow) readOpening(ctx context.Context, values url.Values) (o opening, t
 
 // offer reads a link without a ticket, as front ends made for Auth0's SDKs build
 // them. It gets a ticket here and now, for whoever will sign in, and asks for
-// nothing that no route uses. Parameters that we do not know are not looked at.
+// nothing that no route uses. The page of accounts says which one to connect
+// again. Parameters that we do not know are not looked at.
 func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticket, no *refusal) {
 	connection, err := one(values, "connection")
 	if err != nil {
@@ -52,9 +53,14 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 	if vault.MissingScopes(offered, scopes) != nil {
 		return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
 	}
+	account, err := one(values, "account")
+	if err != nil || !accountPattern.MatchString(account) {
+		account = ""
+	}
 	t = ticket{
 		Issuer:     f.vault.Issuer(),
 		Connection: connection,
+		Account:    account,
 		Scopes:     scopes,
 		ID:         rand.Text(),
 		Expiry:     time.Now().Add(ticketLife).Unix(),
@@ -117,13 +123,12 @@ func (f *Flow) postConnect(r *http.Request) answer {
 
 // requestText is what a ticket asks for, in words.
 type requestText struct {
-	Provider   string
-	Connection string
-	Account    string // empty if any will do
-	Agent      string // empty if the link names none
-	Verified   bool   // the operator vouches for the agent's name
-	Open       bool   // the link is for whoever signs in
-	Scopes     []scopeText
+	Provider string
+	Account  string // empty if any will do
+	Agent    string // empty if the link names none
+	Verified bool   // the operator vouches for the agent's name
+	Open     bool   // the link is for whoever signs in
+	Scopes   []scopeText
 }
 
 func (f *Flow) request(t ticket) requestText {
@@ -132,13 +137,12 @@ func (f *Flow) request(t ticket) requestText {
 		name = t.Agent
 	}
 	return requestText{
-		Provider:   f.pages.texts.provider(t.Connection),
-		Connection: clean(t.Connection, maxShown),
-		Account:    clean(t.LoginHint, maxShown),
-		Agent:      clean(name, maxShown),
-		Verified:   verified,
-		Open:       t.Subject == "",
-		Scopes:     f.pages.texts.scopes(t.Connection, t.Scopes),
+		Provider: f.pages.texts.provider(t.Connection),
+		Account:  clean(t.LoginHint, maxShown),
+		Agent:    clean(name, maxShown),
+		Verified: verified,
+		Open:     t.Subject == "",
+		Scopes:   f.pages.texts.scopes(t.Connection, t.Scopes),
 	}
 }
 

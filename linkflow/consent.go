@@ -23,7 +23,7 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	api := f.myAccount(s.AccessToken, s.secrets()...)
 	accounts, err := api.accounts(ctx, t.Connection, t.OrgID)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, t), accountRefusal(err, pageAuth0Fails))
+		return f.notBegun(r, s, accountRefusal(err, pageAuth0Fails))
 	}
 	granted, prompt, ok := consentFor(accounts, account)
 	if !ok { // disconnected meanwhile
@@ -36,20 +36,26 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	s.Verifier = oauth2.GenerateVerifier()
 	begun, err := api.connect(ctx, newConnectRequest(f.oauth.RedirectURL, s, vault.MergeScopes(granted, t.Scopes), prompt))
 	if err != nil {
-		return f.refuse(r, byUser(Fault, t), accountRefusal(err, pageAuth0Fails))
+		return f.notBegun(r, s, accountRefusal(err, pageAuth0Fails))
 	}
 	target, err := connectURL(f.vault.Issuer(), begun)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, t), &refusal{page: pageAuth0Fails, reason: "connect_uri", err: err})
+		return f.notBegun(r, s, &refusal{page: pageAuth0Fails, reason: "connect_uri", err: err})
 	}
 	s.AuthSession = begun.AuthSession
 	s.Expiry = min(t.Expiry, time.Now().Unix()+begun.ExpiresIn)
 	cookies, err := f.keep(r, forConnect, s)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, t), &refusal{page: pageBroken, reason: "cookie", err: err})
+		return f.notBegun(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
 	}
 	f.tell(ctx, byUser(Confirmed, t))
 	return f.goOn(target).with(cookies...)
+}
+
+// notBegun says that the person cannot be sent to the provider now.
+func (f *Flow) notBegun(r *http.Request, s *flowState, no *refusal) answer {
+	no.data.GoOn = f.confirmPage(s)
+	return f.refuse(r, byUser(Fault, s.Ticket), no)
 }
 
 // consentFor says what the account that is going to be connected is granted
@@ -110,14 +116,7 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 	}
 	f.outcomes.record(t, state)
 	f.tell(r.Context(), event)
-	cookies, err := f.end(r, s, e)
-	if err != nil { // all is done: the page can be shown once, here
-		return f.ended(r, t, s.ReturnTo, e).with(f.drop(r, s)...)
-	}
-	if e.Missing == nil && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
-		return redirect(s.ReturnTo).with(cookies...)
-	}
-	return redirect(f.donePage(s)).with(cookies...)
+	return f.finish(r, s, e)
 }
 
 // notConnected ends a connect leg that Auth0 or the provider ended. The ticket's
@@ -133,6 +132,7 @@ func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) ans
 
 func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
 	f.outcomes.record(s.Ticket, Failed)
+	no.data.Again = f.again(r, s.Ticket)
 	return f.refuse(r, byUser(FailedToLink, s.Ticket), no).with(f.drop(r, s)...)
 }
 
@@ -140,10 +140,5 @@ func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
 func (f *Flow) declined(r *http.Request, s *flowState, event Event) answer {
 	f.outcomes.record(s.Ticket, Declined)
 	f.tell(r.Context(), event)
-	e := ending{Declined: true}
-	cookies, err := f.end(r, s, e)
-	if err != nil {
-		cookies = f.drop(r, s)
-	}
-	return f.ended(r, s.Ticket, s.ReturnTo, e).with(cookies...)
+	return f.finish(r, s, ending{Declined: true})
 }

@@ -5,6 +5,27 @@ import (
 	"net/url"
 )
 
+// finish ends a flow: the page that says how may be opened again.
+func (f *Flow) finish(r *http.Request, s *flowState, e ending) answer {
+	cookies, err := f.end(r, s, e)
+	if err != nil { // the page can be shown once, here
+		return f.ended(r, s.Ticket, s.ReturnTo, e).with(f.drop(r, s)...)
+	}
+	if e.success() && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
+		return redirect(s.ReturnTo).with(cookies...)
+	}
+	return redirect(f.donePage(s)).with(cookies...)
+}
+
+// again is a link to begin again with what t asks for; empty if there is none.
+func (f *Flow) again(r *http.Request, t ticket) string {
+	text, err := seal(r.Context(), f.sealer, forTicket, t)
+	if err != nil {
+		return ""
+	}
+	return f.page("connect", url.Values{"ticket": {text}})
+}
+
 // showDone is the page on which a flow ends.
 func (f *Flow) showDone(r *http.Request) answer {
 	s, leg, no := f.flowOfPage(r, forEnd, forConfirm, forConnect)
@@ -40,9 +61,7 @@ func (f *Flow) ended(r *http.Request, t ticket, returnTo string, e ending) answe
 		return f.show(http.StatusOK, "done.html", "declined", vars, data)
 	case e.Missing != nil:
 		data.Scopes = f.pages.texts.scopes(t.Connection, e.Missing)
-		if text, err := seal(r.Context(), f.sealer, forTicket, t); err == nil {
-			data.Again = f.page("connect", url.Values{"ticket": {text}})
-		}
+		data.Again = f.again(r, t)
 		return f.show(http.StatusOK, "done.html", "too_little", vars, data)
 	}
 	data.Scopes = f.pages.texts.scopes(t.Connection, e.Granted)

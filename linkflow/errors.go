@@ -19,6 +19,7 @@ var ErrNoTicket = errors.New("no such ticket")
 var (
 	errTampered = errors.New("not sealed by us for this purpose")
 	errExpired  = errors.New("expired")
+	errNoCookie = errors.New("the browser sent no cookie")
 )
 
 // refusal is why a request goes no further: the page that says so, and what the
@@ -36,6 +37,8 @@ func refusalOf(err error, page message, reason string) *refusal {
 	switch {
 	case errors.Is(err, errExpired):
 		return &refusal{page: pageExpired, reason: "expired"}
+	case errors.Is(err, errNoCookie):
+		return &refusal{page: pageNoCookie, reason: "no_cookie"}
 	case errors.Is(err, errTampered):
 		return &refusal{page: page, reason: reason}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -41,7 +41,10 @@ func (f *Flow) checkForm(r *http.Request, token, action, subject string) error {
 		return err
 	}
 	c, err := r.Cookie(f.cookieName(formCookie))
-	if err != nil || t.Action != action || t.Subject != subject ||
+	if err != nil {
+		return errNoCookie
+	}
+	if t.Action != action || t.Subject != subject ||
 		subtle.ConstantTimeCompare([]byte(t.Browser), []byte(digest(c.Value))) != 1 {
 		return errTampered
 	}

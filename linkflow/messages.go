@@ -17,6 +17,7 @@ var (
 	pageBadReturn    = message{http.StatusBadRequest, "bad_return"}
 	pageNotOffered   = message{http.StatusBadRequest, "not_offered"}
 	pageForeign      = message{http.StatusForbidden, "foreign"}
+	pageNoCookie     = message{http.StatusForbidden, "no_cookie"}
 	pageBadRequest   = message{http.StatusBadRequest, "bad_request"}
 	pageNoFlow       = message{http.StatusBadRequest, "no_flow"}
 	pageNotSignedIn  = message{http.StatusForbidden, "not_signed_in"}
@@ -27,6 +28,5 @@ var (
 
 	pageNoAccount       = message{http.StatusNotFound, "no_account"}
 	pageNotDisconnected = message{http.StatusBadGateway, "not_disconnected"}
-	pageDisconnected    = message{http.StatusOK, "disconnected"}
 	pageSignedOut       = message{http.StatusOK, "signed_out"}
 )

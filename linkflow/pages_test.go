@@ -42,7 +42,7 @@ func usedTexts(t *testing.T) []string {
 
 func TestEveryTextIsThereAndUsed(t *testing.T) {
 	texts := builtInPages(t).texts
-	used := append(usedTexts(t), "product", "agent", "agent.none")
+	used := append(usedTexts(t), "product", "agent", "agent.none", "accounts.disconnected")
 	for _, key := range used {
 		if texts[key] == "" {
 			t.Errorf("the pages lack the text %q", key)
@@ -50,8 +50,8 @@ func TestEveryTextIsThereAndUsed(t *testing.T) {
 	}
 	titles := []string{
 		"connect", "confirm", "done", "too_little", "declined", "onward", "accounts", "disconnect",
-		"not_found", "not_allowed", "bad_link", "expired", "bad_return", "not_offered", "foreign", "bad_request", "no_flow", "not_signed_in",
-		"wrong_person", "not_connected", "auth0_fails", "broken", "no_account", "not_disconnected", "disconnected", "signed_out",
+		"not_found", "not_allowed", "bad_link", "expired", "bad_return", "not_offered", "foreign", "no_cookie", "bad_request", "no_flow", "not_signed_in",
+		"wrong_person", "not_connected", "auth0_fails", "broken", "no_account", "not_disconnected", "signed_out",
 	}
 	for key := range texts {
 		page, field, _ := strings.Cut(key, ".")

@@ -17,6 +17,10 @@ const (
 
 	// freshLife is how old a sign-in may be by which an account is disconnected.
 	freshLife = 5 * time.Minute
+
+	// knownLife is how old any other sign-in may be. It is asked for so that
+	// Auth0 tells when that was.
+	knownLife = 12 * time.Hour
 )
 
 // session is who looks after their accounts in this browser.
@@ -28,6 +32,10 @@ type session struct {
 	AccessToken string `json:"access_token"`
 	AuthTime    int64  `json:"auth_time,omitempty"` // 0: not known
 	Expiry      int64  `json:"exp"`
+
+	// Disconnected is the connection of an account that the person has just
+	// disconnected.
+	Disconnected string `json:"disconnected,omitempty"`
 }
 
 func (s session) expires() int64 { return s.Expiry }

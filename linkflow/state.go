@@ -49,6 +49,8 @@ type ending struct {
 	Missing  []string `json:"missing,omitempty"`
 }
 
+func (e ending) success() bool { return !e.Declined && e.Missing == nil }
+
 func (s flowState) expires() int64 { return s.Expiry }
 
 // secrets are what no text may repeat.

@@ -29,6 +29,7 @@ type ticket struct {
 	Connection string   `json:"connection"`
 	Scopes     []string `json:"scopes,omitempty"`
 	LoginHint  string   `json:"login_hint,omitempty"`
+	Account    string   `json:"account,omitempty"` // to connect again
 	ID         string   `json:"id"`
 	Expiry     int64    `json:"exp"`
 }
