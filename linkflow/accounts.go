@@ -23,10 +23,12 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "disconnect_malformed", err: err})
 	}
 	s, err := f.session(r)
-	if nobody(err) {
+	switch {
+	case nobody(err) && r.URL.Query().Has("signed_out"):
+		return f.showSignedOut()
+	case nobody(err):
 		return f.askToSignIn(r, id)
-	}
-	if err != nil {
+	case err != nil:
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "session"))
 	}
 	accounts, err := f.accountsOf(r, s)
@@ -95,10 +97,14 @@ func (f *Flow) askToSignIn(r *http.Request, disconnect string) answer {
 func (f *Flow) askToDisconnect(r *http.Request, s *session, accounts []connectedAccount, id, form string) answer {
 	account, ok := findAccount(accounts, id)
 	if !ok {
-		return f.refuse(r, s.about(Refused, ""), &refusal{page: pageNoAccount, reason: "no_account", data: messagePage{Accounts: true}})
+		return f.noAccount(r, s)
 	}
 	text := f.accountText(account)
 	return f.show(http.StatusOK, "disconnect.html", "disconnect", variables{"provider": text.Provider}, disconnectPage{text, s.fresh(), form})
+}
+
+func (f *Flow) noAccount(r *http.Request, s *session) answer {
+	return f.refuse(r, s.about(Refused, ""), &refusal{page: pageNoAccount, reason: "no_account", data: messagePage{Accounts: true}})
 }
 
 func findAccount(accounts []connectedAccount, id string) (connectedAccount, bool) {
@@ -156,9 +162,11 @@ func (f *Flow) signInForAccounts(r *http.Request, disconnect string) answer {
 func (f *Flow) signedInForAccounts(r *http.Request, flow *flowState, code string) answer {
 	id, token, err := f.finishLogin(r.Context(), flow, code)
 	if err != nil {
-		return f.refuse(r, Event{}, loginRefusal(err)).with(f.drop(r, flow)...)
+		no := loginRefusal(err)
+		no.data.Accounts = true
+		return f.refuse(r, flow.about(Refused), no).with(f.drop(r, flow)...)
 	}
-	s := newSession(id, token)
+	s := newSession(flow.ID, id, token)
 	cookies, err := f.keepSession(r, s)
 	if err != nil {
 		return f.refuse(r, s.about(Fault, ""), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, flow)...)
@@ -178,15 +186,20 @@ func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
 		return redirect(f.page(accountsRoute, url.Values{"disconnect": {id}}))
 	}
 	accounts, err := f.accountsOf(r, s)
+	if tokenEnded(err) {
+		return f.askToSignIn(r, id).with(f.remove(r, sessionCookie)...)
+	}
 	if err != nil {
 		return f.refuse(r, s.about(Fault, ""), accountRefusal(err, pageAuth0Fails))
 	}
 	account, ok := findAccount(accounts, id)
 	if !ok {
-		return f.refuse(r, s.about(Refused, ""), &refusal{page: pageNoAccount, reason: "no_account", data: messagePage{Accounts: true}})
+		return f.noAccount(r, s)
 	}
 	err = f.myAccount(s.AccessToken).disconnect(r.Context(), id)
-	f.vault.Forget(s.Subject, account.Connection) // also when the answer was lost
+	// Also when the answer was lost.
+	f.vault.Forget(s.Subject, account.Connection)
+	f.outcomes.disconnected(f.vault.Issuer(), s.Subject, account.Connection)
 	if err != nil {
 		return f.refuse(r, s.about(Fault, account.Connection), accountRefusal(err, pageNotDisconnected))
 	}
@@ -196,10 +209,16 @@ func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
 	return redirect(f.page(accountsRoute, nil)).with(cookies...)
 }
 
-// signOut ends the session here, and shows where to end Auth0's.
+// signOut ends the session here, and all flows: whoever comes next must not go
+// on with them.
 func (f *Flow) signOut(r *http.Request) answer {
+	return redirect(f.page(accountsRoute, url.Values{"signed_out": {"1"}})).with(f.removeAll(r)...)
+}
+
+// showSignedOut says so, and where to end Auth0's session.
+func (f *Flow) showSignedOut() answer {
 	there := f.vault.Issuer() + "v2/logout?" + url.Values{"client_id": {f.oauth.ClientID}}.Encode()
-	return f.say(pageSignedOut, nil, messagePage{SignOut: there}).with(f.remove(r, sessionCookie)...)
+	return f.say(pageSignedOut, nil, messagePage{SignOut: there})
 }
 
 // accountText is an account in words.

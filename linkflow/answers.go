@@ -2,6 +2,7 @@ package linkflow
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ func (a answer) with(cookies ...*http.Cookie) answer {
 // view is what a template is given.
 type view struct {
 	Path string // of the pages
-	Page any    // one of the types of blankPages
+	Page any    // one of the types of samplePages
 
 	name    string // of the page
 	product string
@@ -86,14 +87,17 @@ type (
 		Person   string
 		Accounts []accountText // connected there already
 		Again    string        // the one of them to connect again
+		Own      bool          // the person wants to, and nobody asks
 		Back     string        // host to go on at in the end
 		Flow     string
 		Form     string
 	}
 	donePage struct {
-		Scopes []scopeText // granted; or missing, if there is Again
-		Again  string      // link to grant them
-		Back   string      // where the person may go back to
+		Scopes  []scopeText // granted
+		Missing []scopeText
+		Again   string // link to grant what is missing
+		Back    string // where the person may go back to
+		Hint    string // the account that the agent named
 	}
 	accountsPage struct {
 		Person     string // empty if nobody is signed in
@@ -130,16 +134,25 @@ type accountText struct {
 	Again        string // link to connect it again
 }
 
-// blankPages are all pages with a template of their own. Messages share one.
-var blankPages = map[string]any{
-	"connect.html":    connectPage{},
-	"confirm.html":    confirmPage{},
-	"done.html":       donePage{},
-	"accounts.html":   accountsPage{},
-	"disconnect.html": disconnectPage{},
-	"onward.html":     onwardPage{},
-	"message.html":    messagePage{},
+// samplePages are all pages with a template of their own, with as little and with
+// as much on them as there may be. Messages share one.
+var samplePages = map[string][2]any{
+	"connect.html": {connectPage{}, connectPage{sampleRequest, opening{"t", "r"}, "f"}},
+	"confirm.html": {confirmPage{}, confirmPage{
+		requestText: sampleRequest, Person: "p", Accounts: sampleAccounts, Again: "i", Back: "b", Flow: "f", Form: "f",
+	}},
+	"done.html":       {donePage{Scopes: sampleScopes}, donePage{sampleScopes, sampleScopes, "a", "b", "h"}},
+	"accounts.html":   {accountsPage{Disconnect: "d"}, accountsPage{"p", "n", sampleAccounts, "", "f"}},
+	"disconnect.html": {disconnectPage{}, disconnectPage{sampleAccounts[0], true, "f"}},
+	"onward.html":     {onwardPage{}, onwardPage{"u"}},
+	"message.html":    {messagePage{}, messagePage{"i", &switchForm{opening{"t", "r"}, "f"}, "g", "a", true, "s"}},
 }
+
+var (
+	sampleScopes   = []scopeText{{"w", "n"}, {"", "n"}}
+	sampleAccounts = []accountText{{"i", "p", "s", "u", sampleScopes, "a"}, {}}
+	sampleRequest  = requestText{"p", "a", "g", true, true, sampleScopes}
+)
 
 // show returns a page. vars are for its texts, data for its template.
 func (f *Flow) show(status int, template, name string, vars variables, data any) answer {
@@ -148,7 +161,9 @@ func (f *Flow) show(status int, template, name string, vars variables, data any)
 	a.header.Set("Content-Type", "text/html; charset=utf-8")
 	var body bytes.Buffer
 	if err := f.pages.templates.ExecuteTemplate(&body, template, v); err != nil {
-		return newAnswer(http.StatusInternalServerError) // every page was tried when it was loaded
+		// An operator's template may still fail on what no sample had.
+		f.tell(context.Background(), Event{Kind: Fault, Reason: "template", Err: err})
+		return newAnswer(http.StatusInternalServerError)
 	}
 	a.body = body.Bytes()
 	return a

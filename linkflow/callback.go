@@ -10,7 +10,8 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// maxQuery bounds the query of a callback. Auth0's are some hundred bytes.
+// maxQuery bounds the query of a callback, and of a link. Auth0's are some
+// hundred bytes, ours two thousand and what they return to.
 const maxQuery = 8 << 10
 
 // callbackQuery is how Auth0 sends a browser back. One of Code, ConnectCode and
@@ -115,8 +116,8 @@ func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
 	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
 		no := loginRefusal(err)
-		no.data.Again = f.again(r, s.Ticket)
-		return f.refuse(r, about(Refused, s.Ticket), no).with(f.drop(r, s)...)
+		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
@@ -159,9 +160,9 @@ func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answ
 	if s.Ticket.ID == "" {
 		no.data.Accounts = true
 	} else {
-		no.data.Again = f.again(r, s.Ticket)
+		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
 	}
-	return f.refuse(r, about(Refused, s.Ticket), no).with(f.drop(r, s)...)
+	return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 }
 
 // asError is what an error answer to s says, for the operator.

@@ -134,7 +134,7 @@ func CheckOrigin(origin string) error {
 		return errors.New("required")
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
+	if err != nil || u.Host == "" || strings.Contains(u.Host, "*") || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
 		return fmt.Errorf("%q is not an origin in lower case, such as https://link.example.com, with nothing after it", origin)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !vault.IsLoopback(u.Hostname())) {

@@ -29,6 +29,7 @@ func (f *Flow) showConfirm(r *http.Request) answer {
 	data := confirmPage{requestText: text, Person: s.Person, Again: s.Ticket.Account, Back: hostOf(s.ReturnTo), Flow: s.ID, Form: form}
 	for _, account := range accounts {
 		data.Accounts = append(data.Accounts, f.accountText(account))
+		data.Own = data.Own || account.ID == s.Ticket.Account // which no other site knows
 	}
 	return f.show(http.StatusOK, "confirm.html", "confirm", text.vars(), data).with(cookie)
 }
@@ -76,6 +77,7 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 	case action == "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	case action == "switch":
+		f.outcomes.leave(s.Ticket)
 		s.forgetPerson()
 		return f.beginLogin(r, forLogin, s, signIn{organization: s.Ticket.OrgID, afresh: true})
 	}

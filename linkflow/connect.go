@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -47,11 +48,11 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 		return o, t, &refusal{page: pageNotOffered, reason: "connection"}
 	}
 	var scopes []string
-	for _, text := range values["scopes"] {
-		scopes = vault.MergeScopes(scopes, vault.SplitScopes(text))
-	}
-	if vault.MissingScopes(offered, scopes) != nil {
-		return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
+	for _, scope := range vault.SplitScopes(strings.Join(values["scopes"], " ")) {
+		if vault.MissingScopes(offered, []string{scope}) != nil {
+			return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
+		}
+		scopes = vault.MergeScopes(scopes, []string{scope})
 	}
 	account, err := one(values, "account")
 	if err != nil || !accountPattern.MatchString(account) {
@@ -77,7 +78,7 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 // wrong on our side.
 func (f *Flow) showConnect(r *http.Request) answer {
 	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
+	if err != nil || len(r.URL.RawQuery) > maxQuery {
 		return f.say(pageBadLink, nil, messagePage{})
 	}
 	read := f.readOpening

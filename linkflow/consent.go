@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,8 +97,9 @@ func connectURL(issuer string, begun *connectAnswer) (string, error) {
 // connected completes a connect leg: only when Auth0's My Account API says so
 // is the account connected.
 func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answer {
-	t := s.Ticket
-	granted, err := f.myAccount(s.AccessToken, s.secrets()...).complete(r.Context(), completeRequest{
+	t, api := s.Ticket, f.myAccount(s.AccessToken, s.secrets()...)
+	before, _ := api.accounts(r.Context(), t.Connection, t.OrgID) // to see what is lost; the rest goes without
+	done, err := api.complete(r.Context(), completeRequest{
 		AuthSession:  s.AuthSession,
 		ConnectCode:  connectCode,
 		RedirectURI:  f.oauth.RedirectURL,
@@ -107,12 +109,16 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 		return f.failed(r, s, accountRefusal(err, pageNotConnected))
 	}
 	f.vault.Forget(t.Subject, t.Connection)
-	e, event, state := ending{Granted: granted}, byUser(Linked, t), connected
-	if len(granted) > 0 {
-		e.Missing = vault.MissingScopes(granted, t.Scopes)
+	e, event, state := ending{Granted: done.Scopes}, byUser(Linked, t), connected
+	if len(done.Scopes) > 0 {
+		e.Missing = vault.MissingScopes(done.Scopes, t.Scopes)
 	}
 	if e.Missing != nil {
 		event.Kind, event.Reason, state = FailedToLink, "scopes_missing", Failed
+	}
+	// Who asks for another account and then chooses a known one gives it less.
+	if known, ok := findAccount(before, done.ID); ok && len(done.Scopes) > 0 {
+		e.Missing = append(e.Missing, vault.MissingScopes(slices.Concat(done.Scopes, e.Missing), known.Scopes)...)
 	}
 	f.outcomes.record(t, state)
 	f.tell(r.Context(), event)
@@ -132,7 +138,7 @@ func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) ans
 
 func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
 	f.outcomes.record(s.Ticket, Failed)
-	no.data.Again = f.again(r, s.Ticket)
+	no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
 	return f.refuse(r, byUser(FailedToLink, s.Ticket), no).with(f.drop(r, s)...)
 }
 

@@ -113,6 +113,18 @@ func (f *Flow) remove(r *http.Request, name string) []*http.Cookie {
 	return cookies
 }
 
+// removeAll takes from the browser everything but the cookie of forms, which
+// says nothing of anybody.
+func (f *Flow) removeAll(r *http.Request) (removed []*http.Cookie) {
+	for _, c := range r.Cookies() {
+		name, ours := strings.CutPrefix(c.Name, f.cookieName(""))
+		if ours && IsCookie(name) && name != formCookie {
+			removed = append(removed, f.cookie(name, "", -time.Second))
+		}
+	}
+	return removed
+}
+
 // makeRoom removes the oldest flows so that one more can begin. Browsers send
 // the cookie first that was made first (RFC 6265 §5.4).
 func (f *Flow) makeRoom(r *http.Request) (removed []*http.Cookie) {

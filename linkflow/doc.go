@@ -49,7 +49,8 @@
 //
 // # Who learns what
 //
-// Pages show nothing that Auth0 or a provider said. What an operator has to
+// Pages show what the ID token calls the person, which scopes an account has and
+// since when, and nothing else that Auth0 or a provider said. What an operator has to
 // know goes to [Config.Hook]; this package logs nothing. No event, error or page
 // holds a ticket, a code, a token or a URL with one.
 //

@@ -3,6 +3,7 @@ package linkflow
 import (
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // finish ends a flow: the page that says how may be opened again.
@@ -17,13 +18,17 @@ func (f *Flow) finish(r *http.Request, s *flowState, e ending) answer {
 	return redirect(f.donePage(s)).with(cookies...)
 }
 
-// again is a link to begin again with what t asks for; empty if there is none.
-func (f *Flow) again(r *http.Request, t ticket) string {
+// again is a link to begin again with what t asks for; empty if t has ended.
+func (f *Flow) again(r *http.Request, t ticket, returnTo string) string {
 	text, err := seal(r.Context(), f.sealer, forTicket, t)
-	if err != nil {
+	if err != nil || time.Now().Unix() >= t.Expiry {
 		return ""
 	}
-	return f.page("connect", url.Values{"ticket": {text}})
+	query := url.Values{"ticket": {text}}
+	if returnTo != "" {
+		query.Set("returnTo", returnTo)
+	}
+	return f.page("connect", query)
 }
 
 // showDone is the page on which a flow ends.
@@ -60,10 +65,10 @@ func (f *Flow) ended(r *http.Request, t ticket, returnTo string, e ending) answe
 	case e.Declined:
 		return f.show(http.StatusOK, "done.html", "declined", vars, data)
 	case e.Missing != nil:
-		data.Scopes = f.pages.texts.scopes(t.Connection, e.Missing)
-		data.Again = f.again(r, t)
+		data.Missing = f.pages.texts.scopes(t.Connection, e.Missing)
+		data.Again = f.again(r, t, returnTo)
 		return f.show(http.StatusOK, "done.html", "too_little", vars, data)
 	}
-	data.Scopes = f.pages.texts.scopes(t.Connection, e.Granted)
+	data.Scopes, data.Hint = f.pages.texts.scopes(t.Connection, e.Granted), request.Account
 	return f.show(http.StatusOK, "done.html", "done", vars, data)
 }

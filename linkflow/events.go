@@ -73,11 +73,23 @@ func (f *Flow) tell(ctx context.Context, e Event) string {
 
 // about is an event about a ticket, of a person who is not known yet.
 func about(kind Kind, t ticket) Event {
-	return Event{Kind: kind, ID: t.ID[:min(len(t.ID), idLength)], Connection: t.Connection, Agent: t.Agent}
+	return Event{Kind: kind, ID: eventID(t.ID), Connection: t.Connection, Agent: t.Agent}
 }
+
+// eventID is what events tell of a ticket's or session's id.
+func eventID(id string) string { return id[:min(len(id), idLength)] }
 
 // idLength is enough to find a line in a log, and not the ticket's whole id.
 const idLength = 12
+
+// about is an event about a flow of a person who is not known yet: one that a
+// ticket began, or a sign-in to look after accounts.
+func (s *flowState) about(kind Kind) Event {
+	if s.Ticket.ID == "" {
+		return Event{Kind: kind, ID: eventID(s.ID)}
+	}
+	return about(kind, s.Ticket)
+}
 
 // byUser is an event about a ticket whose user has signed in.
 func byUser(kind Kind, t ticket) Event {

@@ -69,9 +69,9 @@ func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn
 	}
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
-		return f.refuse(r, about(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err})
+		return f.refuse(r, s.about(Fault), &refusal{page: pageBroken, reason: "cookie", err: err})
 	}
-	f.tell(r.Context(), about(Started, s.Ticket))
+	f.tell(r.Context(), s.about(Started))
 	return f.goOn(config.AuthCodeURL(s.State, options...)).with(cookies...)
 }
 

@@ -36,7 +36,7 @@ func (f *Flow) myAccount(token string, secrets ...string) *myAccount {
 	}
 }
 
-// connectedAccount is an account in the answer of GET accounts. Auth0 tells
+// connectedAccount is an account in an answer. Auth0 tells
 // nobody whose it is at the provider.
 type connectedAccount struct {
 	ID         string   `json:"id"`
@@ -145,17 +145,13 @@ type completeRequest struct {
 	CodeVerifier string `json:"code_verifier"`
 }
 
-// complete connects the account. It returns what is granted; none means that
-// the answer does not tell.
-func (a *myAccount) complete(ctx context.Context, req completeRequest) (granted []string, err error) {
+// complete connects the account and returns it. Without scopes, the answer does
+// not tell what is granted.
+func (a *myAccount) complete(ctx context.Context, req completeRequest) (connectedAccount, error) {
 	a.secrets = append(a.secrets, req.ConnectCode)
-	var answer struct {
-		Scopes []string `json:"scopes"`
-	}
-	if err := a.do(ctx, http.MethodPost, "complete", req, &answer); err != nil {
-		return nil, err
-	}
-	return answer.Scopes, nil
+	var answer connectedAccount
+	err := a.do(ctx, http.MethodPost, "complete", req, &answer)
+	return answer, err
 }
 
 // do sends one request and reads its answer strictly: member names in exact

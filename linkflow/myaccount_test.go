@@ -108,7 +108,7 @@ func TestMyAccountErrorsSayWhatTheyMayAndNoMore(t *testing.T) {
 		}
 	}
 	got, err := accountStub(&requests, &bodies, `200 {"Scopes":["a"]}`).complete(t.Context(), completeRequest{})
-	if err != nil || got != nil {
+	if err != nil || got.Scopes != nil {
 		t.Errorf("another case: %v, %v", got, err)
 	}
 }

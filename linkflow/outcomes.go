@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 const (
 	// maxOutcomes bounds the memory of an Outcomes.
 	maxOutcomes = 100_000
+
+	// maxSiblings bounds the tickets that are remembered for one account.
+	maxSiblings = 256
 
 	// lateLife is how much longer than its ticket an outcome is remembered, for
 	// agents that ask late.
@@ -63,6 +67,7 @@ func wishOf(t ticket) wish {
 // outcome is what is known about a ticket. Its fields are guarded by
 // Outcomes.mu.
 type outcome struct {
+	id       string // of the ticket
 	wish     wish
 	scopes   []string
 	state    State           // empty while nothing happened
@@ -105,6 +110,26 @@ func (o *Outcomes) begin(t ticket) {
 	defer o.mu.Unlock()
 	if entry := o.entry(t); entry.state != Completed {
 		entry.state = begun
+	}
+}
+
+// leave notes that t's user turned out to be somebody else.
+func (o *Outcomes) leave(t ticket) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if entry := o.entry(t); entry.state == begun {
+		entry.state = ""
+	}
+}
+
+// disconnected notes that an account is gone that was connected.
+func (o *Outcomes) disconnected(issuer, subject, connection string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for entry := range o.accounts[account{issuer, subject, connection}] {
+		if entry.state == Completed || entry.state == connected {
+			entry.state = ""
+		}
 	}
 }
 
@@ -219,8 +244,10 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	entry := o.entry(t)
-	if entry.urgency == routine && entry.asking != nil && (entry.answered.IsZero() || time.Since(entry.answered) < interval) {
-		return entry.asking, nil
+	if entry.urgency == routine {
+		if asked := o.askedLately(entry, interval); asked != nil {
+			return asked, nil
+		}
 	}
 	if !o.afford(entry.urgency) {
 		return nil, nil
@@ -235,6 +262,19 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 		}
 		close(done)
 	}
+}
+
+// askedLately returns the question that was asked last for what entry is about,
+// be it for another ticket: an agent that holds many costs no more than one that
+// holds one. It is nil if that is too long ago.
+func (o *Outcomes) askedLately(entry *outcome, interval time.Duration) <-chan struct{} {
+	for other := range o.accounts[entry.wish.account] {
+		if other.asking != nil && (other.answered.IsZero() || time.Since(other.answered) < interval) &&
+			other.wish == entry.wish && slices.Equal(other.scopes, entry.scopes) {
+			return other.asking
+		}
+	}
+	return nil
 }
 
 // afford takes a question off the budget, if there is one to take.
@@ -302,37 +342,55 @@ func (o *Outcomes) entry(t ticket) *outcome {
 		o.sweep()
 	}
 	expiry := time.Unix(t.Expiry, 0)
-	entry := &outcome{wish: wishOf(t), scopes: t.Scopes, changed: make(chan struct{}), expiry: expiry, until: expiry.Add(lateLife)}
+	entry := &outcome{id: t.ID, wish: wishOf(t), scopes: t.Scopes, changed: make(chan struct{}), expiry: expiry, until: expiry.Add(lateLife)}
 	o.tickets[t.ID] = entry
 	siblings := o.accounts[entry.wish.account]
 	if siblings == nil {
 		siblings = make(map[*outcome]struct{})
 		o.accounts[entry.wish.account] = siblings
 	}
+	if len(siblings) >= maxSiblings {
+		o.forgetOldest(siblings, entry.wish)
+	}
 	siblings[entry] = struct{}{}
 	return entry
+}
+
+// forgetOldest makes room among the tickets for one account, if it can by one
+// of that very wish: an agent pushes out its own first.
+func (o *Outcomes) forgetOldest(siblings map[*outcome]struct{}, w wish) {
+	var oldest *outcome
+	for other := range siblings {
+		if other.waiters == 0 && (oldest == nil || other.wish == w && oldest.wish != w ||
+			(other.wish == w) == (oldest.wish == w) && other.expiry.Before(oldest.expiry)) {
+			oldest = other
+		}
+	}
+	if oldest != nil {
+		o.remove(oldest)
+	}
 }
 
 // sweep forgets what has ended; and if that is too little, anything, so much
 // that it is not needed again soon.
 func (o *Outcomes) sweep() {
 	now := time.Now()
-	for id, entry := range o.tickets {
+	for _, entry := range o.tickets {
 		if !now.Before(entry.until) {
-			o.remove(id, entry)
+			o.remove(entry)
 		}
 	}
-	for id, entry := range o.tickets {
+	for _, entry := range o.tickets {
 		if len(o.tickets) < maxOutcomes-maxOutcomes/8 {
 			break
 		}
-		o.remove(id, entry)
+		o.remove(entry)
 	}
 	o.sweepAt = min(max(1024, 2*len(o.tickets)), maxOutcomes)
 }
 
-func (o *Outcomes) remove(id string, entry *outcome) {
-	delete(o.tickets, id)
+func (o *Outcomes) remove(entry *outcome) {
+	delete(o.tickets, entry.id)
 	siblings := o.accounts[entry.wish.account]
 	delete(siblings, entry)
 	if len(siblings) == 0 {

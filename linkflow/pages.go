@@ -47,21 +47,26 @@ func loadPages(own fs.FS) (*pageSet, error) {
 			return nil, err
 		}
 	}
-	for name, data := range blankPages {
-		if err := set.templates.ExecuteTemplate(io.Discard, name, view{texts: set.texts, Page: data}); err != nil {
-			return nil, err
+	for name, samples := range samplePages {
+		for _, data := range samples {
+			if err := set.templates.ExecuteTemplate(io.Discard, name, view{texts: set.texts, Page: data}); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return set, nil
 }
 
-// read takes every file. One that no page uses is an error: its name is misspelt.
+// read takes every file that is not hidden. One that no page uses is an error: its name is misspelt.
 func (p *pageSet) read(files fs.FS) error {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") { // of the file system's or an editor's own
+			continue
+		}
 		data, err := fs.ReadFile(files, entry.Name())
 		if err != nil {
 			return err
@@ -74,15 +79,16 @@ func (p *pageSet) read(files fs.FS) error {
 }
 
 func (p *pageSet) take(name string, data []byte) (err error) {
+	_, isPage := samplePages[name]
 	switch {
 	case name == styleFile || name == iconFile:
 		p.assets[name] = data
 	case name == textFile:
 		p.texts, err = parseTexts(p.texts, data)
-	case name == layoutFile || blankPages[name] != nil:
+	case name == layoutFile || isPage:
 		_, err = p.templates.New(name).Parse(string(data))
 	default:
-		known := append(slices.Collect(maps.Keys(blankPages)), layoutFile, styleFile, iconFile, textFile)
+		known := append(slices.Collect(maps.Keys(samplePages)), layoutFile, styleFile, iconFile, textFile)
 		slices.Sort(known)
 		err = errors.New("no page uses a file of this name; expected one of " + strings.Join(known, ", "))
 	}

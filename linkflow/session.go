@@ -2,7 +2,6 @@ package linkflow
 
 import (
 	"cmp"
-	"crypto/rand"
 	"net/http"
 	"time"
 
@@ -45,13 +44,14 @@ func (s *session) fresh() bool {
 	return s.AuthTime != 0 && time.Since(time.Unix(s.AuthTime, 0)) <= freshLife
 }
 
-func newSession(id *vault.IDToken, token *oauth2.Token) *session {
+// newSession is the session that a sign-in began; it has the id of its flow.
+func newSession(flow string, id *vault.IDToken, token *oauth2.Token) *session {
 	end := time.Now().Add(sessionLife)
 	if !token.Expiry.IsZero() && token.Expiry.Before(end) {
 		end = token.Expiry
 	}
 	s := &session{
-		ID: rand.Text(), Subject: id.Subject, OrgID: id.OrgID, Person: clean(cmp.Or(id.Name, id.Subject), maxShown),
+		ID: flow, Subject: id.Subject, OrgID: id.OrgID, Person: clean(cmp.Or(id.Name, id.Subject), maxShown),
 		AccessToken: token.AccessToken, Expiry: end.Unix(),
 	}
 	if !id.AuthTime.IsZero() {
@@ -84,5 +84,5 @@ func (f *Flow) session(r *http.Request) (*session, error) {
 
 // about is an event about what s does.
 func (s *session) about(kind Kind, connection string) Event {
-	return Event{Kind: kind, Subject: s.Subject, Connection: connection}
+	return Event{Kind: kind, ID: eventID(s.ID), Subject: s.Subject, Connection: connection}
 }

@@ -2,13 +2,14 @@ package linkflow
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
+
+	josejson "github.com/go-jose/go-jose/v4/json"
 )
 
 // texts are all words of the pages, by key; pages/text.json has them. Names in
@@ -25,12 +26,18 @@ var variablePattern = regexp.MustCompile(`\{[a-z]+\}`)
 // as is a name in braces that a page would not fill in.
 func parseTexts(base texts, data []byte) (texts, error) {
 	var own texts
-	if err := json.Unmarshal(data, &own); err != nil {
-		return nil, err
+	if err := josejson.Unmarshal(data, &own); err != nil { // which takes no key twice
+		return nil, fmt.Errorf("expected an object of texts in JSON: %w", err)
+	}
+	if dir := own["dir"]; dir != "" && dir != "ltr" && dir != "rtl" {
+		return nil, fmt.Errorf("dir %q: expected ltr or rtl", dir)
 	}
 	all := make(texts, len(base))
 	maps.Copy(all, base)
 	for key, text := range own {
+		if text == "" {
+			return nil, fmt.Errorf("%q: expected a text", key)
+		}
 		known, ok := base[key]
 		if !ok && base != nil && !strings.HasPrefix(key, "provider.") && !strings.HasPrefix(key, "scope.") {
 			return nil, fmt.Errorf("%q: there is no such text", key)

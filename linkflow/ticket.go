@@ -49,13 +49,15 @@ type Link struct {
 	StatusURL string
 	// ExpiresIn is how long both are good for.
 	ExpiresIn time.Duration
+	// ID is that of the events about it.
+	ID string
 }
 
 // Link makes a link by which the user who caller speaks for can connect the
 // account that req asks for. req.MaxScopes plays no part: what an account may
 // at most do is nothing that connecting it could mend.
 func (f *Flow) Link(ctx context.Context, caller *vault.AccessToken, req vault.Request) (*Link, error) {
-	text, err := seal(ctx, f.sealer, forTicket, ticket{
+	t := ticket{
 		Issuer:     f.vault.Issuer(),
 		Subject:    caller.Subject,
 		OrgID:      caller.OrgID,
@@ -65,7 +67,8 @@ func (f *Flow) Link(ctx context.Context, caller *vault.AccessToken, req vault.Re
 		LoginHint:  req.LoginHint,
 		ID:         rand.Text(),
 		Expiry:     time.Now().Add(ticketLife).Unix(),
-	})
+	}
+	text, err := seal(ctx, f.sealer, forTicket, t)
 	if err != nil {
 		return nil, err
 	}
@@ -77,5 +80,6 @@ func (f *Flow) Link(ctx context.Context, caller *vault.AccessToken, req vault.Re
 		URL:       f.origin + f.path + "/connect" + query,
 		StatusURL: f.origin + f.path + "/status" + query,
 		ExpiresIn: ticketLife,
+		ID:        eventID(t.ID),
 	}, nil
 }
