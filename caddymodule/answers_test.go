@@ -723,3 +723,41 @@ func TestLoginHintsSayWhichAccountsServed(t *testing.T) {
 		t.Errorf("a route without login_hint: body %s", got.Body)
 	}
 }
+
+func TestHintsOfTheOperatorAreNotTold(t *testing.T) {
+	p := startProxy(t, `token_vault_link
+	handle /work {
+		token_vault google-oauth2 {
+			login_hint 998877
+		}
+		reverse_proxy {upstream}
+	}
+	handle /any {
+		token_vault google-oauth2 {
+			login_hint {http.request.header.X-Account}
+		}
+		reverse_proxy {upstream}
+	}`)
+	if err := p.Tenant.Connect(alice, google, []string{calendar}, "998877"); err != nil {
+		t.Fatal(err)
+	}
+	token := p.token(alice)
+	account := func(id string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("X-Account", id) }
+	}
+	if got := p.get("/work", token); got.Status != 200 {
+		t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	if hints := p.get("/any", token, account("1")).problem(t)["login_hints"].([]any); len(hints) != 0 {
+		t.Errorf("the agent is told %v", hints)
+	}
+	if got := p.get("/any", token, account("998877")); got.Status != 200 {
+		t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	if hints := p.get("/any", token, account("1")).problem(t)["login_hints"].([]any); len(hints) != 1 {
+		t.Errorf("the agent is told %v of what it said itself", hints)
+	}
+	if got := p.get("/any", token, account("1 (checked by your IT department)")); got.code() != "invalid_request" {
+		t.Errorf("an account's id may be a sentence: %d %s", got.Status, got.Body)
+	}
+}

@@ -25,7 +25,7 @@ const (
 // use. Handlers name a tenant; the one they mean without a name is "default".
 //
 // Loading it makes no network call and writes nothing. A reload keeps what is
-// cached for a tenant as long as its domain and client ids stay the same.
+// cached for a tenant as long as its domain stays the same.
 type App struct {
 	// Tenants by the name that handlers use. At least one is required.
 	Tenants map[string]*Tenant `json:"tenants,omitempty"`
@@ -90,11 +90,13 @@ func findTenant(ctx caddy.Context, name string) (*Tenant, error) {
 	return app.(*App).tenant(name)
 }
 
-// pool holds what outlives a configuration, by domain and client ids: not by
-// secrets, so that changing one empties no cache.
+// pool holds what outlives a configuration, by domain: not by clients or
+// secrets, so that changing one empties no cache, and what a person disconnects
+// is forgotten whichever tenant block it was used by.
 var pool = caddy.NewUsagePool()
 
-// shared is what the configurations of one tenant have in common over time.
+// shared is what the configurations of one Auth0 tenant have in common, over time
+// and side by side.
 type shared struct {
 	cache    *vault.Cache
 	outcomes *linkflow.Outcomes

@@ -103,7 +103,7 @@ func (c *call) setRequest(r *http.Request) error {
 		return nil
 	}
 	hint := replacer(r).ReplaceAll(h.LoginHint, "")
-	if len(hint) > maxLoginHint || !httpguts.ValidHeaderFieldValue(hint) {
+	if len(hint) > maxLoginHint || strings.ContainsAny(hint, " \t") || !httpguts.ValidHeaderFieldValue(hint) {
 		return &refusal{
 			code:   string(vault.CodeInvalidRequest),
 			detail: "The request names an account in a form that no account's id has.",
@@ -111,6 +111,7 @@ func (c *call) setRequest(r *http.Request) error {
 		}
 	}
 	c.request.LoginHint = hint
+	c.request.HideHint = !strings.Contains(h.LoginHint, "{http.request.") // the agent did not send it
 	return nil
 }
 
@@ -150,7 +151,6 @@ func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 		return caddyhttp.Error(statusClientClosedRequest, cause) // nobody is there to read an answer
 	}
 	h, refused := c.handler, refusalOf(err)
-	logRefusal(h.logger, r, refused, c.caller, h.Connection)
 	for outer := c.outer; outer != nil; outer = outer.outer {
 		outer.writer.ours = true
 	}
@@ -160,6 +160,7 @@ func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	if refused.needsLink() {
 		return c.sendToLink(w, r, refused)
 	}
+	logRefusal(h.logger, r, refused, c.caller, h.Connection, nil)
 	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), "")
 	writeProblem(w, newProblem(refused))
 	return nil
@@ -194,6 +195,7 @@ func (c *call) loginHints() []string {
 // sendToLink answers that the user has to connect the account.
 func (c *call) sendToLink(w http.ResponseWriter, r *http.Request, refused *refusal) error {
 	h, link := c.handler, c.newLink(r.Context())
+	logRefusal(h.logger, r, refused, c.caller, h.Connection, link)
 	body := newLinkProblem(refused, h.Connection, h.Scopes, c.loginHints(), link)
 	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), body.LinkURL)
 	switch {

@@ -452,13 +452,20 @@ type person struct {
 func (p *proxy) signIn(link, user string) *person {
 	p.t.Helper()
 	visitor := &person{proxy: p, browser: browser.New()}
-	var err error
-	if visitor.page, err = visitor.browser.Open(p.t.Context(), link); err != nil {
-		p.t.Fatal(err)
-	}
+	visitor.open(link)
 	visitor.submit(nil)
 	visitor.submit(url.Values{"username": {user + "@example.com"}, "password": {user + "-password"}})
 	return visitor
+}
+
+// open goes to a page.
+func (p *person) open(target string) {
+	p.t.Helper()
+	page, err := p.browser.Open(p.t.Context(), target)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.page = page
 }
 
 // submit sends the page's form, unless the page is where it went wrong.

@@ -72,7 +72,7 @@ func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 // to a flow: in the URL of a callback, in the answer to a POST, which says where
 // the browser goes on to, or in a browser's word of the page that it comes from.
 func (h *LinkHandler) carriesCodes(r *http.Request, route linkflow.Route) bool {
-	if route == linkflow.RouteCallback || route == linkflow.RoutePage && r.Method == http.MethodPost {
+	if route == linkflow.RouteCallback || route == linkflow.RouteForm && r.Method == http.MethodPost {
 		return true
 	}
 	if route == linkflow.RouteNone {
@@ -90,7 +90,7 @@ func (h *LinkHandler) serveStatus(w http.ResponseWriter, r *http.Request) {
 	status, caller, err := h.status(r)
 	if err != nil {
 		refused := refusalOf(err)
-		logRefusal(h.logger, r, refused, caller, "")
+		logRefusal(h.logger, r, refused, caller, "", nil)
 		setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), "")
 		writeProblem(w, newProblem(refused))
 		return

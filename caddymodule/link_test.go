@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test/browser"
 )
 
 // From the first 401 over the person's browser to the first 200, and the status
@@ -407,4 +409,37 @@ func lineWith(text, part string) string {
 		}
 	}
 	return ""
+}
+
+func TestWhatIsDisconnectedIsForgottenForEveryAPI(t *testing.T) {
+	p := newProxy(t, withSecondAPI)
+	p.global = secondTenant(p, "second")
+	p.load(`token_vault_link
+	handle /first {
+		token_vault google-oauth2
+		reverse_proxy {upstream}
+	}
+	handle /second {
+		token_vault google-oauth2 {
+			tenant second
+		}
+		reverse_proxy {upstream}
+	}`)
+	p.connect(alice, google, calendar)
+	first, second := p.token(alice), p.token(alice, func(r *auth0test.TokenRequest) { r.Audience = "https://second.example.com/" })
+	want := func(status int) {
+		t.Helper()
+		if a, b := p.get("/first", first).Status, p.get("/second", second).Status; a != status || b != status {
+			t.Errorf("status %d and %d, want %d", a, b, status)
+		}
+	}
+	want(200)
+	person := &person{proxy: p, browser: browser.New()}
+	person.open(p.URL + "/auth/accounts")
+	person.submit(url.Values{"action": {"sign_in"}})
+	person.submit(url.Values{"username": {"alice@example.com"}, "password": {"alice-password"}})
+	id := regexp.MustCompile(`disconnect=([A-Za-z0-9_]+)`).FindStringSubmatch(person.page.Body)
+	person.open(p.URL + "/auth/accounts?disconnect=" + id[1])
+	person.submit(url.Values{"action": {"disconnect"}})
+	want(401)
 }

@@ -13,8 +13,8 @@ import (
 
 // logRefusal tells the operator why an agent was refused. Errors are for the
 // operator to mend, warnings pass by themselves, the rest is the agent's or the
-// user's to mend.
-func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *vault.AccessToken, connection string) {
+// user's to mend. The link that was given has the id of all that happens to it.
+func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *vault.AccessToken, connection string, link *linkflow.Link) {
 	level := zapcore.InfoLevel
 	switch vault.Code(refused.code) {
 	case vault.CodeMisconfigured:
@@ -31,6 +31,9 @@ func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *v
 		zap.String("connection", connection),
 		zap.String("host", r.Host),
 		zap.String("remote", r.RemoteAddr),
+	}
+	if link != nil {
+		fields = append(fields, zap.String("id", link.ID))
 	}
 	if refused.reason != "" {
 		fields = append(fields, zap.String("reason", refused.reason))

@@ -99,7 +99,7 @@ func TestARemovedTenantFreesItsPlace(t *testing.T) {
 	_ = caddy.Stop()
 	base := caddymodule.PoolSize()
 	p := newProxy(t, withSecondAPI)
-	p.global = secondTenant(p, "second")
+	p.global = strings.Replace(secondTenant(p, "second"), p.Tenant.URL, "second.example.com", 1)
 	p.load(calendarSite)
 	if n := caddymodule.PoolSize() - base; n != 2 {
 		t.Errorf("%d tenants, want 2", n)

@@ -185,7 +185,7 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 	if err != nil {
 		return fmt.Errorf("link: %w", err)
 	}
-	common, err := t.share(cfg.Domain, cfg.ClientID, linkCfg.ClientID)
+	common, err := t.share(cfg.Domain)
 	if err != nil {
 		return err
 	}
@@ -204,20 +204,19 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 	return nil
 }
 
-// share takes from the pool what other configurations of this tenant use too.
-func (t *Tenant) share(domain, clientID, linkClientID string) (*shared, error) {
+// share takes from the pool what all who use this Auth0 tenant have in common.
+func (t *Tenant) share(domain string) (*shared, error) {
 	issuer, err := vault.ParseDomain(domain)
 	if err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	key := strings.Join([]string{issuer, clientID, linkClientID}, "\x00")
-	value, _, err := pool.LoadOrNew(key, func() (caddy.Destructor, error) {
+	value, _, err := pool.LoadOrNew(issuer, func() (caddy.Destructor, error) {
 		return &shared{cache: vault.NewCache(), outcomes: linkflow.NewOutcomes()}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	t.key = key
+	t.key = issuer
 	return value.(*shared), nil
 }
 

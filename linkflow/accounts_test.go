@@ -281,3 +281,14 @@ func TestAnAccountCanBeConnectedAgainFromTheList(t *testing.T) {
 		t.Errorf("%d accounts", len(got))
 	}
 }
+
+func TestADisconnectedAccountIsCompletedNoMore(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser().toConsent(link).consent("allow").want(200, "is connected")
+	w.wantState(alice, link, Completed)
+	b.toAccounts("alice")
+	b.open(w.site.URL+"/auth/accounts?disconnect="+b.connectedAccounts()[0]).press("action", "disconnect").want(200, "is disconnected")
+	w.wantState(alice, link, Pending)
+}

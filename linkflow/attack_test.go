@@ -614,3 +614,54 @@ func TestALongTokenTakesSeveralCookies(t *testing.T) {
 		t.Error("the link was made")
 	}
 }
+
+func TestSigningOutEndsFlowsToo(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	b := w.browser().toConfirm(w.link(w.alice(), calendar)).want(200, "alice@example.com")
+	confirm := b.at.String()
+	b.toAccounts("alice").press("action", "sign_out").want(200, "signed out here")
+	if b.open(confirm).want(400, "open the link again"); strings.Contains(b.body, "alice") || len(b.flowCookies()) != 0 {
+		t.Error("the next person can go on with it")
+	}
+}
+
+func TestALongListOfScopesCostsNothing(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	for name, list := range map[string]string{
+		"repeated":           strings.Repeat("&scopes="+calendarScope, 100),
+		"repeated, too long": strings.Repeat("&scopes=a", 100_000),
+		"commas":             "&scopes=" + strings.Repeat("a,", 3000),
+	} {
+		start := time.Now()
+		b := w.browser().open(w.site.URL + "/auth/connect?connection=google-oauth2" + list)
+		if took := time.Since(start); b.status != 200 && b.status != 400 && b.status != 431 || took > time.Second {
+			t.Errorf("%s: %d after %s", name, b.status, took)
+		}
+	}
+}
+
+func TestNobodySpendsTheTenantsBudgetWithMadeUpCodes(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) {
+		offering(c)
+		var err error
+		if c.Vault, err = vault.New(vault.Config{
+			Domain: c.Vault.Issuer(), Audience: "https://agents.example.com/", TenantBudget: 4,
+			ClientID: "vault-exchange", ClientSecret: vault.NewSecret("vault-exchange-secret"),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	b := w.browser().open(w.site.URL + "/auth/connect?connection=google-oauth2")
+	b.stopAt("/authorize", "state")
+	b.press("", "")
+	state, cookie := b.held.URL.Query().Get("state"), b.flowCookies()[0]
+	b.before = nil
+	for range 40 {
+		b.setCookie(cookie)
+		b.open(w.site.URL + "/auth/callback?" + url.Values{"state": {state}, "code": {"made up"}}.Encode())
+	}
+	if n := w.called("/oauth/token"); n > 20 {
+		t.Errorf("%d codes were redeemed", n)
+	}
+	b.want(502, "does not work")
+}

@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -155,4 +156,46 @@ func TestWhoGrantedTooLittleIsToldWhatAndCanGrantTheRest(t *testing.T) {
 	b.open(w.site.URL+again[1]).press("", "").want(200, "Signed in as").press("action", "connect").wantAsked("consent", calendarScope, driveScope)
 	b.consent("allow").want(200, "is connected")
 	w.wantState(alice, link, Completed)
+}
+
+func TestWhoChoosesAKnownAccountForAnotherIsToldWhatItLost(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	if err := w.tenant.Connect("auth0|alice", "google-oauth2", []string{mailScope}, ""); err != nil {
+		t.Fatal(err)
+	}
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser().toConfirm(link)
+	b.submit(url.Values{"action": {"connect"}, "account": {anotherAccount}}).consent("allow")
+	b.want(200, "Some permissions are missing").want(200, "Read all your e-mail").want(200, "Grant the rest")
+	w.wantState(alice, link, Completed) // for this agent it suffices
+}
+
+func TestTheAgentsWordForAnAccountIsShownAsSuch(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	if err := w.tenant.Connect("auth0|alice", "google-oauth2", calendar.Scopes, ""); err != nil {
+		t.Fatal(err)
+	}
+	req := calendar
+	req.LoginHint = "1234"
+	b := w.browser().toConfirm(w.link(w.alice(), req)).want(200, "<code>1234</code> <small>as the agent calls it")
+	if choices := b.choices(); len(choices) != 3 || choices[0] != "" {
+		t.Errorf("an account is chosen already: %v", choices)
+	}
+	b.submit(url.Values{"action": {"connect"}, "account": {anotherAccount}}).consent("allow").want(200, "If you chose another one")
+}
+
+func TestWhereTheFlowLeadsIsKeptForTheSecondTry(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) { c.ReturnTo = []string{"http://127.0.0.1:1"} })
+	req := calendar
+	req.Scopes = []string{calendarScope, driveScope}
+	b := w.browser().open(w.link(w.alice(), req).URL+"&returnTo=http://127.0.0.1:1/back").press("", "").signIn("alice")
+	b.want(200, "127.0.0.1:1").press("action", "connect")
+	b.submit(url.Values{"action": {"allow"}, "account": {optionPattern.FindStringSubmatch(b.body)[1]}, "scope": {calendarScope}})
+	again := regexp.MustCompile(`href="(/auth/connect[^"]*)"`).FindStringSubmatch(b.body)
+	b.before = func(r *http.Request) bool { return r.URL.Host != "127.0.0.1:1" }
+	b.open(w.site.URL+strings.ReplaceAll(again[1], "&amp;", "&")).press("", "").press("action", "connect").consent("allow")
+	if b.held == nil {
+		t.Errorf("the browser ended at %s", b.at)
+	}
 }

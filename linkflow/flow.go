@@ -91,6 +91,9 @@ const (
 	RouteNone Route = iota
 	// RoutePage is under the Flow's path: ServeHTTP answers, be it with 404.
 	RoutePage
+	// RouteForm is a page that takes POSTs as well, whose answers tell where the
+	// browser goes on to, with codes.
+	RouteForm
 	// RouteCallback is also for ServeHTTP, but its URLs carry codes, which
 	// must appear in no log.
 	RouteCallback
@@ -109,6 +112,8 @@ func (f *Flow) Route(path string) Route {
 		return RouteCallback
 	case page == "status":
 		return RouteStatus
+	case routes[page]["POST"] != nil:
+		return RouteForm
 	}
 	return RoutePage
 }

@@ -56,7 +56,8 @@ func TestRoutes(t *testing.T) {
 	f := stubFlow(t, nil, nil)
 	for path, want := range map[string]Route{
 		"/": RouteNone, "/authx": RouteNone, "/other/connect": RouteNone,
-		"/auth": RoutePage, "/auth/": RoutePage, "/auth/connect": RoutePage, "/auth/x/status": RoutePage,
+		"/auth": RoutePage, "/auth/": RoutePage, "/auth/done": RoutePage, "/auth/x/status": RoutePage,
+		"/auth/connect": RouteForm, "/auth/confirm": RouteForm, "/auth/accounts": RouteForm,
 		"/auth/callback": RouteCallback, "/auth/status": RouteStatus,
 	} {
 		if got := f.Route(path); got != want {

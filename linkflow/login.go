@@ -96,6 +96,9 @@ var codePattern = regexp.MustCompile(`^[a-z_]{1,64}$`)
 func tokenError(err error) error {
 	var refused *oauth2.RetrieveError
 	if !errors.As(err, &refused) {
+		if e, ok := errors.AsType[*vault.Error](err); ok {
+			return e
+		}
 		if err = withoutURL(err); errors.Is(err, context.DeadlineExceeded) {
 			return &vault.Error{Code: vault.CodeTimeout, Reason: "timeout", Err: err}
 		}

@@ -90,19 +90,26 @@ func TestPagesSpeakTheOperatorsWords(t *testing.T) {
 
 func TestTemplatesThatCannotWorkAreFoundWhenTheyAreLoaded(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{
-		"a misspelt name":         {"conect.html", "", "no page uses a file of this name; expected one of accounts.html"},
-		"a malformed template":    {"connect.html", "{{if}}", "connect.html"},
-		"an unknown field":        {"connect.html", "{{.Page.Secret}}", "Secret"},
-		"an unsafe place":         {"connect.html", "<a href={{.Page.Provider", "connect.html"},
-		"text that is no JSON":    {"text.json", "{", "text.json"},
-		"a text there is not":     {"text.json", `{"confirm.titel": "x"}`, "confirm.titel"},
-		"a name nobody fills in":  {"text.json", `{"confirm.title": "{person}"}`, "{person}"},
-		"a value that is no text": {"text.json", `{"confirm.title": 1}`, "text.json"},
+		"a misspelt name":                {"conect.html", "", "no page uses a file of this name; expected one of accounts.html"},
+		"a malformed template":           {"connect.html", "{{if}}", "connect.html"},
+		"an unknown field":               {"connect.html", "{{.Page.Secret}}", "Secret"},
+		"an unknown field of an account": {"accounts.html", "{{range .Page.Accounts}}{{.Conection}}{{end}}", "Conection"},
+		"an empty text":                  {"text.json", `{"confirm.shared": null}`, "confirm.shared"},
+		"a key twice":                    {"text.json", `{"lang": "de", "lang": "fr"}`, "lang"},
+		"a direction":                    {"text.json", `{"dir": "links"}`, "ltr or rtl"},
+		"an unsafe place":                {"connect.html", "<a href={{.Page.Provider", "connect.html"},
+		"text that is no JSON":           {"text.json", "{", "text.json"},
+		"a text there is not":            {"text.json", `{"confirm.titel": "x"}`, "confirm.titel"},
+		"a name nobody fills in":         {"text.json", `{"confirm.title": "{person}"}`, "{person}"},
+		"a value that is no text":        {"text.json", `{"confirm.title": 1}`, "text.json"},
 	} {
 		_, err := loadPages(fstest.MapFS{c.file: {Data: []byte(c.text)}})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := loadPages(fstest.MapFS{".DS_Store": {}, "..data/text.json": {}, "style.css": {}}); err != nil {
+		t.Errorf("hidden files: %v", err)
 	}
 	if _, err := loadPages(fstest.MapFS{"folder/x": {}}); err == nil {
 		t.Error("a folder is taken")

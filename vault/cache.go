@@ -45,6 +45,7 @@ type Cache struct {
 type entry struct {
 	key, account string
 	group, hint  string // see question.group
+	tellHint     bool   // the caller may be told the hint
 	answer       *answer
 	until        time.Time
 	rejected     time.Time
@@ -89,6 +90,7 @@ func (c *Cache) board(q question, name string, oldest time.Time) (kept *answer, 
 	e := c.entries[q.key]
 	if e != nil && e.answer != nil && time.Now().Before(e.until) && !e.answer.asked.Before(oldest) {
 		c.use(e)
+		e.tellHint = e.tellHint || !q.request.HideHint
 		return e.answer, nil, false
 	}
 	if f := c.flights[name]; f != nil {
@@ -123,6 +125,7 @@ func (c *Cache) land(name string, f *flight, q question, until time.Time, maxEnt
 		e = c.add(q)
 	}
 	e.answer, e.until = f.answer, until
+	e.tellHint = e.tellHint || !q.request.HideHint
 	c.use(e)
 	if hinted := c.hinted(q); len(hinted) > MaxLoginHints {
 		c.remove(hinted[MaxLoginHints])
@@ -164,7 +167,7 @@ func (c *Cache) loginHints(q question) []string {
 	defer c.mu.Unlock()
 	var hints []string
 	for _, e := range c.hinted(q) {
-		if e.answer == nil || e.answer.err == nil {
+		if e.tellHint && (e.answer == nil || e.answer.err == nil) {
 			hints = append(hints, e.hint)
 		}
 	}

@@ -40,8 +40,8 @@ type Answer struct {
 // 5xx, CodeThrottled for 429 and a spent budget, CodeMisconfigured for a
 // redirect. Every other status is the caller's to judge.
 func (c *Client) Call(req *http.Request) (*Answer, error) {
-	if wait := c.cache.budgets.spend("tenant", c.issuer, float64(c.tenantBudget), 10*c.tenantBudget); wait > 0 {
-		return nil, &Error{Code: CodeThrottled, Reason: "tenant_budget", RetryAfter: wait}
+	if err := c.spend("tenant", c.tenantBudget); err != nil {
+		return nil, err
 	}
 	answer, err := c.fetch(req)
 	if err != nil {
@@ -56,6 +56,31 @@ func (c *Client) Call(req *http.Request) (*Answer, error) {
 		return nil, &Error{Code: CodeMisconfigured, Reason: "redirect", Status: answer.Status, Err: errors.New("Auth0 redirects: is the domain the one that Auth0 serves?")}
 	}
 	return answer, nil
+}
+
+// spend takes one call off a budget of the tenant: so many a second, ten seconds'
+// worth at once.
+func (c *Client) spend(kind string, perSecond int) error {
+	if wait := c.cache.budgets.spend(kind, c.issuer, float64(perSecond), 10*perSecond); wait > 0 {
+		return &Error{Code: CodeThrottled, Reason: "tenant_budget", RetryAfter: wait}
+	}
+	return nil
+}
+
+// sparing is a transport for calls that anybody can cause, without a token: a
+// quarter of the tenant's budget is theirs, and the rest out of their reach.
+type sparing struct{ client *Client }
+
+// RoundTrip implements http.RoundTripper.
+func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := s.client
+	if err := c.spend("anybody", max(1, c.tenantBudget/4)); err != nil {
+		return nil, err
+	}
+	if err := c.spend("tenant", c.tenantBudget); err != nil {
+		return nil, err
+	}
+	return c.http.Transport.RoundTrip(req)
 }
 
 // fetch is Call without budget and judgement.

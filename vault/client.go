@@ -182,11 +182,14 @@ func (c *Client) Issuer() string { return c.issuer }
 // Audience returns the identifier of the API.
 func (c *Client) Audience() string { return c.audience }
 
-// HTTPClient returns a client for calls to Auth0 that a library makes. It follows
-// no redirect and takes no longer than [Config.Timeout].
+// HTTPClient returns a client for calls to Auth0 that a library makes for
+// somebody who is not known yet, such as a sign-in. It follows no redirect, takes
+// no longer than [Config.Timeout], and spends a quarter of [Config.TenantBudget]
+// at most; beyond that its errors are CodeThrottled.
 func (c *Client) HTTPClient() *http.Client {
 	client := *c.http
 	client.Timeout = c.timeout
+	client.Transport = sparing{c}
 	return &client
 }
 

@@ -27,6 +27,10 @@ type Request struct {
 	// user's id at the provider. Empty leaves the choice to Auth0.
 	LoginHint string
 
+	// HideHint keeps LoginHint out of [Client.LoginHints]: it is not the caller's
+	// own word, and nothing that the caller has to learn.
+	HideHint bool
+
 	// Scopes are the least that the token must carry, MaxScopes the most; nil
 	// means any. A token whose scopes the vault does not tell passes Scopes
 	// and fails MaxScopes.
@@ -121,7 +125,8 @@ func (c *Client) Forget(subject, connection string) {
 // LoginHints returns the login hints under which the vault has served accounts
 // of the user who caller speaks for at a connection, the last used first, at
 // most MaxLoginHints. Nil if there are none. Only what this very agent asked for,
-// in this organization, through this Client's API and exchange client, is told.
+// in this organization, through this Client's API and exchange client, is told,
+// and nothing that was hidden whenever it was asked for.
 //
 // They come from what is kept for [Client.Token], some of which may have expired
 // since; the vault is not asked. A hint that the vault has no account for, or
