@@ -206,8 +206,8 @@ type interrupt struct {
 }
 
 // newLinkProblem says what has to be connected. hints are nil where an agent
-// names no account; link may be nil.
-func newLinkProblem(r *refusal, connection string, scopes, hints []string, link *linkflow.Link) linkProblem {
+// names no account; link may be nil. mayWait says that the route holds such calls.
+func newLinkProblem(r *refusal, connection string, scopes, hints []string, link *linkflow.Link, mayWait bool) linkProblem {
 	missing := r.missing
 	if r.code == string(vault.CodeLinkRequired) {
 		missing = scopes
@@ -235,6 +235,9 @@ func newLinkProblem(r *refusal, connection string, scopes, hints []string, link 
 	}
 	if r.reason == reasonNoSuchAccount && len(hints) > 0 {
 		body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. Retrying before that does not help."
+	}
+	if mayWait {
+		body.Detail += " A retry that comes while the user is about to waits for the end of that."
 	}
 	if link != nil {
 		body.LinkURL, body.StatusURL, body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())

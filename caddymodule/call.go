@@ -196,7 +196,7 @@ func (c *call) loginHints() []string {
 func (c *call) sendToLink(w http.ResponseWriter, r *http.Request, refused *refusal) error {
 	h, link := c.handler, c.newLink(r.Context())
 	logRefusal(h.logger, r, refused, c.caller, h.Connection, link)
-	body := newLinkProblem(refused, h.Connection, h.Scopes, c.loginHints(), link)
+	body := newLinkProblem(refused, h.Connection, h.Scopes, c.loginHints(), link, link != nil && h.mayHold(r.Method))
 	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), body.LinkURL)
 	switch {
 	case h.OnMissing == onMissingError:
