@@ -23,8 +23,8 @@ func TestDisconnectingWantsAFreshLogin(t *testing.T) {
 	if n := w.asked("DELETE", "/"); n != 0 {
 		t.Errorf("the tenant was asked to delete %d times already", n)
 	}
-	b.press(buttonDisconnect).see(where{"/auth/accounts", google.heading(headingDisconnected)})
-	b.press(linkAccounts).says(accountsPage, wordsNoAccount)
+	b.press(buttonDisconnect).says(accountsPage, wordsDisconnected, wordsNoAccount)
+	b.reload().says(accountsPage, wordsNoAccount)
 	if n := w.asked("DELETE", "/"); n != 1 {
 		t.Errorf("the tenant was asked to delete %d times", n)
 	}

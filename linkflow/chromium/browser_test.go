@@ -114,6 +114,7 @@ func TestByKeyboardAlone(t *testing.T) {
 	b.open(link.URL).see(google.connectPage())
 	b.enter(buttonContinue).see(logIn)
 	b.fill("username", "alice@example.com").fill("password", "alice-password").key(kb.Enter).see(google.confirmPage())
+	time.Sleep(guard)
 	b.enter(buttonConnect).see(google.consent)
 	b.enter(buttonAllow).see(google.donePage())
 	b.enter(linkAccounts).see(signInPage)

@@ -291,7 +291,10 @@ func openAndReach(v *victim, h *hostileSite) {
 	h.strike(v, v.forms, `
 		for (const p of pages) {
 			const w = open(p, 'prey');
-			await sleep(500);
+			for (let i = 0; i < 100; i++) { // until it is there, and out of reach
+				await sleep(50);
+				try { w.document; } catch { break; }
+			}
 			for (const reach of [
 				() => w.document.body.innerText,
 				() => { w.document.forms[0].submit(); return 'submitted'; },

@@ -104,7 +104,7 @@ var pages = []struct {
 	{"disconnected", func(w *world, b *tab) {
 		w.connect(google, "")
 		b.toDisconnect(w).press(buttonDisconnect)
-	}, google.heading(headingDisconnected)},
+	}, headingAccounts},
 	{"signed-out", func(w *world, b *tab) { b.toAccounts(w).press(buttonSignOut) }, headingSignedOut},
 }
 
