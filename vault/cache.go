@@ -19,13 +19,14 @@ const (
 	rejectInterval = time.Minute
 )
 
-// Cache is what outlives a configuration: signing keys, the vault's answers,
+// Cache is what outlives a configuration: signing keys, verified tokens, the vault's answers,
 // exchanges on their way, budgets, and idle connections to Auth0. Several
 // Clients may share one; nothing in it crosses from one tenant, API, user,
 // agent, organization or account to another.
 type Cache struct {
 	transport *http.Transport
 	budgets   budgets
+	verified  verifiedTokens
 
 	mu      sync.Mutex
 	keySets map[string]*keySet

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"crypto/sha256"
 	"math"
 	"slices"
 	"strings"
@@ -97,6 +98,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 		Permissions: c.Permissions,
 		Expiry:      c.Expiry.time(),
 		raw:         NewSecret(raw),
+		digest:      sha256.Sum256([]byte(raw)),
 		machine:     strings.HasSuffix(c.Subject, "@clients") || c.GrantType == "client-credentials",
 	}
 	azp, clientID := deref(c.AuthorizedParty), deref(c.ClientID)

@@ -66,7 +66,8 @@ type Config struct {
 	// MaxAge bounds how long a provider's token is kept. Default: DefaultMaxAge.
 	MaxAge time.Duration
 
-	// MaxEntries bounds how many answers are kept. Default: DefaultMaxEntries.
+	// MaxEntries bounds how many answers are kept, and how many verified access
+	// tokens. Default: DefaultMaxEntries.
 	MaxEntries int
 
 	// UserBudget is how many exchanges per minute one agent may cause for one
@@ -93,6 +94,7 @@ type Client struct {
 	clientSecret Secret
 	basicAuth    bool
 	algorithms   []jose.SignatureAlgorithm
+	rules        string // what verifying a token depends on, in one
 	timeout      time.Duration
 	maxAge       time.Duration
 	maxEntries   int
@@ -147,6 +149,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
 	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
+	c.rules = joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms))
 	return c, nil
 }
 

@@ -19,7 +19,8 @@
 //	})
 //
 // Verify never asks Auth0 about the token itself; it needs the tenant's signing
-// keys, which it fetches when first needed and keeps. Token answers from memory
+// keys, which it fetches when first needed and keeps. A token that it verified
+// before costs it a digest, as long as its key is one of the tenant's. Token answers from memory
 // while the provider's token is valid, and asks Auth0 otherwise; concurrent
 // callers for the same user, agent and account share one exchange.
 // [Client.TokenSource] and [Client.Transport] wrap the second step for code
@@ -52,8 +53,8 @@
 //
 // # Where to read on
 //
-// In the order of a call: client.go (configuration), verify.go, claims.go and
-// keys.go (whose token is this), token.go and cache.go (is there an answer
+// In the order of a call: client.go (configuration), verify.go, verified.go,
+// claims.go and keys.go (whose token is this), token.go and cache.go (is there an answer
 // already), flight.go and exchange.go (ask Auth0), call.go (one request to
 // Auth0), budget.go (how often), scopes.go (is it enough), errors.go (every way
 // it can end), source.go (for other Go programs).

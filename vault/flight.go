@@ -41,7 +41,7 @@ func (c *Client) question(caller *AccessToken, req Request) question {
 		key: joinKey(c.issuer, c.clientID, c.audience, caller.Subject, caller.OrgID,
 			caller.agent, req.Connection, req.LoginHint),
 		account: joinKey(c.issuer, caller.Subject, req.Connection),
-		subject: sha256.Sum256([]byte(caller.raw.Reveal())),
+		subject: caller.digest,
 	}
 }
 

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -44,13 +46,27 @@ const (
 type keySet struct {
 	url     string
 	flights singleflight.Group
+	last    atomic.Pointer[answeredKeys] // nil before the first answer
 
 	mu        sync.Mutex
-	keys      []jose.JSONWebKey
-	confirmed time.Time // when the endpoint last answered with a key set
-	attempted time.Time // when it was last asked, and when that ended
+	attempted time.Time // when the endpoint was last asked, and when that ended
 	fetching  bool      // it is being asked
 	failure   error     // of the last attempt, nil if it succeeded
+}
+
+// answeredKeys are the keys in the endpoint's last answer, and when that was.
+type answeredKeys struct {
+	keys      []jose.JSONWebKey
+	confirmed time.Time
+}
+
+// pick returns the key and how old the answer is.
+func (s *keySet) pick(kid string, alg jose.SignatureAlgorithm) (key any, age time.Duration) {
+	last := s.last.Load()
+	if last == nil {
+		return nil, time.Since(time.Time{})
+	}
+	return pickKey(last.keys, kid, alg), time.Since(last.confirmed)
 }
 
 // errUnknownKey says that the tenant has no such key.
@@ -60,16 +76,16 @@ var errUnknownKey = errors.New("no key of the tenant has this id and algorithm")
 // errUnknownKey if the tenant has none, with CodeKeysUnavailable if that cannot
 // be known now, and with the error of ctx.
 func (s *keySet) find(ctx context.Context, c *Client, kid string, alg jose.SignatureAlgorithm) (any, error) {
+	key, age := s.pick(kid, alg)
+	if key != nil && age < keysFresh {
+		return key, nil
+	}
 	s.mu.Lock()
-	age := time.Since(s.confirmed)
-	key := pickKey(s.keys, kid, alg)
 	cooling := time.Since(s.attempted) < keysCoolDown
 	down, fetching := s.failure != nil, s.fetching
 	s.mu.Unlock()
 
 	switch {
-	case key != nil && age < keysFresh:
-		return key, nil
 	case key != nil && age < keysUsable:
 		if cooling && down {
 			return key, nil
@@ -105,8 +121,9 @@ func (s *keySet) findAfterFetch(ctx context.Context, c *Client, kid string, alg 
 	case <-fetched:
 	}
 	s.mu.Lock()
-	key, failure := pickKey(s.keys, kid, alg), s.failure
+	failure := s.failure
 	s.mu.Unlock()
+	key, _ := s.pick(kid, alg)
 	switch {
 	case failure == nil && key != nil:
 		return key, nil
@@ -135,9 +152,31 @@ func (s *keySet) fetch(c *Client) error {
 	defer s.mu.Unlock()
 	s.attempted, s.fetching, s.failure = time.Now(), false, err
 	if err == nil {
-		s.keys, s.confirmed = keys, time.Now()
+		s.last.Store(&answeredKeys{s.keepKnown(keys), time.Now()})
 	}
 	return err
+}
+
+// keepKnown puts the keys that are known already in place of their likes, so
+// that a key that stays is the same one.
+func (s *keySet) keepKnown(keys []jose.JSONWebKey) []jose.JSONWebKey {
+	last := s.last.Load()
+	if last == nil {
+		return keys
+	}
+	for i, key := range keys {
+		for _, known := range last.keys {
+			if known.KeyID == key.KeyID && samePublicKey(known.Key, key.Key) {
+				keys[i].Key = known.Key
+			}
+		}
+	}
+	return keys
+}
+
+func samePublicKey(a, b any) bool {
+	public, ok := a.(interface{ Equal(x crypto.PublicKey) bool })
+	return ok && public.Equal(b)
 }
 
 func (s *keySet) download(c *Client) ([]jose.JSONWebKey, error) {

@@ -25,7 +25,8 @@ const (
 )
 
 // AccessToken is an Auth0 access token that [Client.Verify] accepted: who
-// calls, through which agent, allowed to do what.
+// calls, through which agent, allowed to do what. Not to be changed: later calls
+// with the same token get the same AccessToken.
 type AccessToken struct {
 	// Subject is the user's id, such as "auth0|64f0…", or "<client>@clients"
 	// in a token that a client got for itself.
@@ -47,7 +48,8 @@ type AccessToken struct {
 	Expiry time.Time
 
 	raw     Secret
-	agent   string // ClientID, or what stands for an ambiguous one in keys
+	digest  [sha256.Size]byte // of raw
+	agent   string            // ClientID, or what stands for an ambiguous one in keys
 	machine bool
 }
 
@@ -71,26 +73,39 @@ func (t *AccessToken) Grants(scopes []string) bool {
 // Tokens": algorithm as configured, a key of the tenant that is meant for it,
 // exact issuer, audience, expiry, type, and a subject. A token that is bound to
 // a key (`cnf`, RFC 9449 and RFC 8705) is refused, since a bearer cannot prove
-// that the key is its own.
+// that the key is its own. A token that was verified before is not verified
+// again while its key is one of the tenant's.
 //
 // Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, or the
 // error of ctx.
 func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
-	payload, typ, err := c.verifySignature(ctx, raw, c.algorithms)
+	id := tokenID{sha256.Sum256([]byte(raw)), c.rules}
+	if known := c.cache.verified.get(id); known != nil && c.stillGood(ctx, known) {
+		if !time.Now().Before(known.token.Expiry) {
+			return nil, invalidToken("expired")
+		}
+		return known.token, nil
+	}
+	jws, err := c.verifySignature(ctx, raw, c.algorithms)
 	if err != nil {
 		return nil, err
 	}
-	if typ != "jwt" && typ != "at+jwt" {
+	if jws.typ != "jwt" && jws.typ != "at+jwt" {
 		return nil, invalidToken("wrong_type")
 	}
-	claims, err := parseClaims(payload)
+	claims, err := parseClaims(jws.payload)
 	if err != nil {
 		return nil, err
 	}
 	if err := claims.check(c.issuer, c.audience, time.Now()); err != nil {
 		return nil, err
 	}
-	return claims.accessToken(raw)
+	token, err := claims.accessToken(raw)
+	if err != nil {
+		return nil, err
+	}
+	c.cache.verified.put(id, &verifiedToken{token, jws.kid, jws.alg, jws.key}, c.maxEntries)
+	return token, nil
 }
 
 // IDToken is an ID token that [Client.VerifyIDToken] accepted.
@@ -109,11 +124,11 @@ type IDToken struct {
 // login that began with nonce, as OpenID Connect Core §3.1.3.7 says.
 func (c *Client) VerifyIDToken(ctx context.Context, raw, clientID, nonce string) (*IDToken, error) {
 	// What applications may sign ID tokens with in Auth0, less HS256.
-	payload, _, err := c.verifySignature(ctx, raw, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
+	jws, err := c.verifySignature(ctx, raw, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
 	if err != nil {
 		return nil, err
 	}
-	claims, err := parseClaims(payload)
+	claims, err := parseClaims(jws.payload)
 	if err != nil {
 		return nil, err
 	}
@@ -129,40 +144,50 @@ func (c *Client) VerifyIDToken(ctx context.Context, raw, clientID, nonce string)
 	return claims.idToken(), nil
 }
 
-// verifySignature returns the payload and the lower-case `typ` of a compact JWS
-// (RFC 7515) that was signed with one of algorithms by a key of the tenant.
-func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []jose.SignatureAlgorithm) (payload []byte, typ string, err error) {
+// signed is what a compact JWS (RFC 7515) holds, and whose it is.
+type signed struct {
+	payload []byte
+	typ     string // in lower case, without "application/"
+	kid     string
+	alg     jose.SignatureAlgorithm
+	key     any
+}
+
+// verifySignature returns what raw holds if it was signed with one of
+// algorithms by a key of the tenant.
+func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []jose.SignatureAlgorithm) (*signed, error) {
 	if raw == "" || len(raw) > MaxTokenSize {
-		return nil, "", &Error{Code: CodeInvalidRequest, Reason: "token_size"}
+		return nil, &Error{Code: CodeInvalidRequest, Reason: "token_size"}
 	}
 	if !isCanonicalJWS(raw) {
-		return nil, "", invalidToken("malformed")
+		return nil, invalidToken("malformed")
 	}
 	jws, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
 		if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
-			return nil, "", invalidToken("wrong_algorithm")
+			return nil, invalidToken("wrong_algorithm")
 		}
-		return nil, "", invalidToken("malformed")
+		return nil, invalidToken("malformed")
 	}
 	header := jws.Signatures[0].Protected
 	if header.ExtraHeaders["crit"] != nil || header.ExtraHeaders["b64"] != nil {
 		// No extension is understood here, and b64 is not for tokens (RFC 7797 §7).
-		return nil, "", invalidToken("malformed")
+		return nil, invalidToken("malformed")
 	}
-	key, err := c.keys.find(ctx, c, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
+	s := &signed{kid: header.KeyID, alg: jose.SignatureAlgorithm(header.Algorithm)}
+	s.key, err = c.keys.find(ctx, c, s.kid, s.alg)
 	if errors.Is(err, errUnknownKey) {
-		return nil, "", invalidToken("unknown_key")
+		return nil, invalidToken("unknown_key")
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	payload, err = verifyWith(jws, key)
-	if err != nil {
-		return nil, "", invalidToken("bad_signature")
+	if s.payload, err = verifyWith(jws, s.key); err != nil {
+		return nil, invalidToken("bad_signature")
 	}
-	text, _ := header.ExtraHeaders[jose.HeaderType].(string)
-	return payload, strings.TrimPrefix(strings.ToLower(text), "application/"), nil
+	typ, _ := header.ExtraHeaders[jose.HeaderType].(string)
+	s.typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
+	return s, nil
 }
 
 // verifyWith returns the payload if key signed it.
