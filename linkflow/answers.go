@@ -2,7 +2,6 @@ package linkflow
 
 import (
 	"bytes"
-	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -22,6 +21,7 @@ type answer struct {
 	status int
 	header http.Header // besides those that all answers have
 	body   []byte
+	fault  error // for which there is no page
 }
 
 // with adds cookies.
@@ -161,9 +161,9 @@ func (f *Flow) show(status int, template, name string, vars variables, data any)
 	a.header.Set("Content-Type", "text/html; charset=utf-8")
 	var body bytes.Buffer
 	if err := f.pages.templates.ExecuteTemplate(&body, template, v); err != nil {
-		// An operator's template may still fail on what no sample had.
-		f.tell(context.Background(), Event{Kind: Fault, Reason: "template", Err: err})
-		return newAnswer(http.StatusInternalServerError)
+		a = newAnswer(http.StatusInternalServerError)
+		a.fault = err // of an operator's template, on what no sample had
+		return a
 	}
 	a.body = body.Bytes()
 	return a

@@ -61,8 +61,8 @@
 // cookies.go and state.go (what a POST must bring, what a browser keeps), login.go
 // (sign-in), callback.go (coming back from it), confirm.go, consent.go and
 // myaccount.go (connecting), done.go and returnto.go (where it ends), accounts.go
-// and session.go (looking after accounts), status.go, hold.go and outcomes.go
-// (what the agent is told), answers.go, pages.go, messages.go and text.go (every
-// byte a browser gets), errors.go (every way it can end), events.go (what the
-// operator gets).
+// and session.go (looking after accounts), status.go, questions.go, hold.go and
+// outcomes.go (what the agent is told), answers.go, pages.go, messages.go and
+// text.go (every byte a browser gets), errors.go (every way it can end), events.go
+// (what the operator gets).
 package linkflow

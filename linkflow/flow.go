@@ -153,5 +153,9 @@ func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	}
-	f.write(w, handle(f, r))
+	a := handle(f, r)
+	if a.fault != nil {
+		f.tell(ctx, Event{Kind: Fault, Reason: "template", Err: a.fault})
+	}
+	f.write(w, a)
 }

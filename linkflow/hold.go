@@ -48,3 +48,49 @@ func (f *Flow) wish(caller *vault.AccessToken, req vault.Request) wish {
 		caller.OrgID, caller.ClientID, req.LoginHint,
 	}
 }
+
+// connecting tells how long the user may still take who has signed in to grant
+// this wish: until the last ticket ends. 0 means that there is none who has.
+func (o *Outcomes) connecting(w wish) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.left(w)
+}
+
+func (o *Outcomes) left(w wish) (left time.Duration) {
+	for entry := range o.accounts[w.account] {
+		if entry.wish == w && entry.state == begun {
+			left = max(left, time.Until(entry.expiry))
+		}
+	}
+	return left
+}
+
+// hold is connecting for a call that waits. It returns a channel that is closed
+// when the wait is over, and a function to call in the end; or neither, if
+// there is nothing to wait for or somebody waits already.
+func (o *Outcomes) hold(w wish) (ended <-chan struct{}, left time.Duration, leave func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	left = o.left(w)
+	if left <= 0 || o.held[w] != nil {
+		return nil, 0, nil
+	}
+	c := make(chan struct{})
+	o.held[w] = c
+	return c, left, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.held[w] == c {
+			delete(o.held, w)
+		}
+	}
+}
+
+// letGo ends the wait of the call that is held for w, if there is one.
+func (o *Outcomes) letGo(w wish) {
+	if c := o.held[w]; c != nil {
+		close(c)
+		delete(o.held, w)
+	}
+}

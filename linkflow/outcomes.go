@@ -1,7 +1,6 @@
 package linkflow
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -24,15 +23,6 @@ const (
 	// maxWaiters is how many may wait for one ticket: the agent, and its next
 	// try after a connection that broke without notice.
 	maxWaiters = 2
-
-	// askRate is how many questions a second go to the vault for all tickets
-	// together, and how many at once. A thousand waiting agents must not spend
-	// what Auth0 allows the tenant.
-	askRate = 10
-
-	// askReserve is what of these is left to tickets whose account has just
-	// been connected.
-	askReserve = 3
 )
 
 // Outcomes remembers what became of tickets, by their ids, which are never
@@ -79,15 +69,6 @@ type outcome struct {
 	expiry   time.Time       // of the ticket
 	until    time.Time
 }
-
-// urgency says when the vault may be asked about a ticket.
-type urgency int
-
-const (
-	routine urgency = iota // once in an interval, and as the budget allows
-	soon                   // now, as the budget allows: the account was connected
-	atOnce                 // now: once for each account that a flow connected
-)
 
 // NewOutcomes returns an empty Outcomes.
 func NewOutcomes() *Outcomes {
@@ -232,105 +213,6 @@ func (o *Outcomes) wait(t ticket) (leave func()) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		entry.waiters--
-	}
-}
-
-// turn returns a channel that is closed when the vault has answered about t, or
-// nil if there is no question to be had. If it is the caller's turn to ask, the
-// caller gets a function to close the channel with.
-// The interval begins with the answer, so that the next question reaches Auth0
-// and not what the vault remembers for as long.
-func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{}, finish func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	entry := o.entry(t)
-	if entry.urgency == routine {
-		if asked := o.askedLately(entry, interval); asked != nil {
-			return asked, nil
-		}
-	}
-	if !o.afford(entry.urgency) {
-		return nil, nil
-	}
-	done := make(chan struct{})
-	entry.urgency, entry.asking, entry.answered = routine, done, time.Time{}
-	return done, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if entry.asking == (<-chan struct{})(done) { // and not a question asked since
-			entry.answered = time.Now()
-		}
-		close(done)
-	}
-}
-
-// askedLately returns the question that was asked last for what entry is about,
-// be it for another ticket: an agent that holds many costs no more than one that
-// holds one. It is nil if that is too long ago.
-func (o *Outcomes) askedLately(entry *outcome, interval time.Duration) <-chan struct{} {
-	for other := range o.accounts[entry.wish.account] {
-		if other.asking != nil && (other.answered.IsZero() || time.Since(other.answered) < interval) &&
-			other.wish == entry.wish && slices.Equal(other.scopes, entry.scopes) {
-			return other.asking
-		}
-	}
-	return nil
-}
-
-// afford takes a question off the budget, if there is one to take.
-func (o *Outcomes) afford(u urgency) bool {
-	switch u {
-	case atOnce:
-		return true
-	case routine:
-		return o.budget.Tokens() >= askReserve+1 && o.budget.Allow()
-	}
-	return o.budget.Allow()
-}
-
-// connecting tells how long the user may still take who has signed in to grant
-// this wish: until the last ticket ends. 0 means that there is none who has.
-func (o *Outcomes) connecting(w wish) time.Duration {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.left(w)
-}
-
-func (o *Outcomes) left(w wish) (left time.Duration) {
-	for entry := range o.accounts[w.account] {
-		if entry.wish == w && entry.state == begun {
-			left = max(left, time.Until(entry.expiry))
-		}
-	}
-	return left
-}
-
-// hold is connecting for a call that waits. It returns a channel that is closed
-// when the wait is over, and a function to call in the end; or neither, if
-// there is nothing to wait for or somebody waits already.
-func (o *Outcomes) hold(w wish) (ended <-chan struct{}, left time.Duration, leave func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	left = o.left(w)
-	if left <= 0 || o.held[w] != nil {
-		return nil, 0, nil
-	}
-	c := make(chan struct{})
-	o.held[w] = c
-	return c, left, func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if o.held[w] == c {
-			delete(o.held, w)
-		}
-	}
-}
-
-// letGo ends the wait of the call that is held for w, if there is one.
-func (o *Outcomes) letGo(w wish) {
-	if c := o.held[w]; c != nil {
-		close(c)
-		delete(o.held, w)
 	}
 }
 

@@ -141,3 +141,13 @@ func TestScopesMeanWhatTheyMeanAtTheirProvider(t *testing.T) {
 		}
 	}
 }
+
+func TestATemplateThatFailsLaterIsToldToTheOperator(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) {
+		c.Templates = fstest.MapFS{"message.html": {Data: []byte(`{{if eq .Title "This link does not work"}}{{index .Title 1000}}{{end}}`)}}
+	})
+	b := w.browser().open(w.site.URL + "/auth/connect?ticket=x")
+	if e := w.log.last(); b.status != 500 || e.Kind != Fault || e.Reason != "template" {
+		t.Errorf("%d, told %+v", b.status, e)
+	}
+}
