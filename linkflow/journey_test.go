@@ -27,6 +27,9 @@ func TestAPersonConnectsAnAccountAndTheAgentLearnsOfIt(t *testing.T) {
 			if _, err := w.vault.Token(t.Context(), alice, req); err != nil {
 				t.Errorf("the vault does not serve the account: %v", err)
 			}
+			if e := w.log.last(); e.ID != link.ID {
+				t.Errorf("the event has the id %s, the link %s", e.ID, link.ID)
+			}
 			if want := []Kind{Started, SignedIn, Confirmed, Linked}; !slices.Equal(w.log.kinds(), want) {
 				t.Errorf("the operator was told %v, want %v", w.log.kinds(), want)
 			}
