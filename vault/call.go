@@ -35,32 +35,101 @@ type Answer struct {
 }
 
 // Call sends one request to Auth0: within the tenant's budget and the
-// configured timeout, following no redirect, reading a bounded answer. Its
-// errors are [*Error]: CodeTimeout, CodeUnavailable for transport failures and
-// 5xx, CodeThrottled for 429 and a spent budget, CodeMisconfigured for a
-// redirect. Every other status is the caller's to judge.
+// configured timeout, following no redirect, reading a bounded answer. A tenant
+// that fails, or said 429, is asked by one caller at a time until it answers; what
+// could not be sent at all is tried twice. Errors are [*Error]: CodeTimeout,
+// CodeUnavailable for transport failures and 5xx, CodeThrottled for 429 and a
+// spent budget, CodeMisconfigured for a redirect. Every other status is the
+// caller's to judge.
 func (c *Client) Call(req *http.Request) (*Answer, error) {
-	if err := c.spend("tenant", c.tenantBudget); err != nil {
+	if err := c.health.admit(""); err != nil {
 		return nil, err
 	}
-	answer, err := c.fetch(req)
+	answer, err := c.call(req, "")
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case answer.Status == http.StatusTooManyRequests:
-		return nil, &Error{Code: CodeThrottled, Reason: "too_many_requests", Status: answer.Status, RetryAfter: retryAfter(answer.Header)}
-	case answer.Status >= 500:
-		return nil, &Error{Code: CodeUnavailable, Reason: "server_error", Status: answer.Status}
-	case answer.Status >= 300 && answer.Status < 400:
-		return nil, &Error{Code: CodeMisconfigured, Reason: "redirect", Status: answer.Status, Err: errors.New("Auth0 redirects: is the domain the one that Auth0 serves?")}
 	}
 	return answer, nil
 }
 
+// call is Call for one that the tenant's state allows, and tells that state what
+// came of it for the user.
+func (c *Client) call(req *http.Request, user string) (*Answer, *Error) {
+	if err := c.spend("tenant", c.tenantBudget); err != nil {
+		return nil, err
+	}
+	asked := time.Now()
+	answer, err := c.fetch(req)
+	if err != nil && neverSent(err) && c.health.open() && c.pause(req) {
+		answer, err = c.fetch(req)
+	}
+	if err == nil {
+		err = judge(answer.Status, answer.Header)
+	}
+	c.report(req.Context(), user, asked, err)
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// judge is what the status of an answer says about the tenant, whatever was asked.
+func judge(status int, header http.Header) *Error {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return &Error{Code: CodeThrottled, Reason: "too_many_requests", Status: status, RetryAfter: retryAfter(header)}
+	case status >= 500:
+		return &Error{Code: CodeUnavailable, Reason: "server_error", Status: status}
+	case status >= 300 && status < 400:
+		return &Error{Code: CodeMisconfigured, Reason: "redirect", Status: status, Err: errors.New("Auth0 redirects: is the domain the one that Auth0 serves?")}
+	}
+	return nil
+}
+
+// report tells the tenant's state what came of a call. A caller that gave up says
+// nothing about the tenant.
+func (c *Client) report(ctx context.Context, user string, asked time.Time, err *Error) {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+	case err == nil || err.Code == CodeMisconfigured:
+		c.health.report(user, asked, nil)
+	default:
+		c.health.report(user, asked, err)
+	}
+}
+
+// retryPause is how long what could not be sent is left alone, at most.
+const retryPause = 200 * time.Millisecond
+
+// pause makes req fit to be sent again, after a while. It reports whether the
+// caller still waits for that.
+func (c *Client) pause(req *http.Request) bool {
+	if req.GetBody == nil && req.Body != nil {
+		return false
+	}
+	timer := time.NewTimer(jittered(retryPause))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-req.Context().Done():
+		return false
+	}
+	if req.GetBody != nil {
+		req.Body, _ = req.GetBody() // of bytes in memory: never fails
+	}
+	return true
+}
+
+// neverSent tells whether no part of the request can have reached the tenant.
+// What did may have used up a refresh token at the provider, and is not repeated.
+func neverSent(err *Error) bool {
+	network, ok := errors.AsType[*net.OpError](err)
+	return ok && network.Op == "dial"
+}
+
 // spend takes one call off a budget of the tenant: so many a second, ten seconds'
 // worth at once.
-func (c *Client) spend(kind string, perSecond int) error {
+func (c *Client) spend(kind string, perSecond int) *Error {
 	if wait := c.cache.budgets.spend(kind, c.issuer, float64(perSecond), 10*perSecond); wait > 0 {
 		return &Error{Code: CodeThrottled, Reason: "tenant_budget", RetryAfter: wait}
 	}
@@ -80,11 +149,21 @@ func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := c.spend("tenant", c.tenantBudget); err != nil {
 		return nil, err
 	}
-	return c.http.Transport.RoundTrip(req)
+	if err := c.health.admit(""); err != nil {
+		return nil, err
+	}
+	asked := time.Now()
+	resp, err := c.http.Transport.RoundTrip(req)
+	if err != nil {
+		c.report(req.Context(), "", asked, transportError(err))
+		return nil, err
+	}
+	c.report(req.Context(), "", asked, judge(resp.StatusCode, resp.Header))
+	return resp, nil
 }
 
-// fetch is Call without budget and judgement.
-func (c *Client) fetch(req *http.Request) (*Answer, error) {
+// fetch sends a request once, and reads what comes.
+func (c *Client) fetch(req *http.Request) (*Answer, *Error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
 	req = req.WithContext(ctx)

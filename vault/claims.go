@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"crypto/sha256"
 	"math"
 	"slices"
 	"strings"
@@ -98,7 +97,6 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 		Permissions: c.Permissions,
 		Expiry:      c.Expiry.time(),
 		raw:         NewSecret(raw),
-		digest:      sha256.Sum256([]byte(raw)),
 		machine:     strings.HasSuffix(c.Subject, "@clients") || c.GrantType == "client-credentials",
 	}
 	azp, clientID := deref(c.AuthorizedParty), deref(c.ClientID)
@@ -109,6 +107,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 		t.ClientID = clientID
 	}
 	t.agent = joinKey(azp, clientID)
+	t.who = joinKey(t.Subject, t.OrgID, azp, clientID)
 	return t, nil
 }
 

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -34,6 +36,13 @@ const (
 	// cause. It fits the Authentication API limit of Auth0's enterprise plans;
 	// Auth0's own 429 protects smaller ones.
 	DefaultTenantBudget = 100
+
+	// DefaultMaxExchanges is how many exchanges may be under way at once. A tenant
+	// that takes seconds to answer still serves some fifty users a second.
+	DefaultMaxExchanges = 256
+
+	// DefaultMaxWaiting is how many callers may wait for exchanges at once.
+	DefaultMaxWaiting = 20_000
 )
 
 // Config describes one Auth0 tenant, one API of it, and the client that
@@ -78,6 +87,14 @@ type Config struct {
 	// seconds' worth at once. Default: DefaultTenantBudget.
 	TenantBudget int
 
+	// MaxExchanges is how many exchanges may be under way at once; further ones
+	// wait for half of Timeout at most. Default: DefaultMaxExchanges.
+	MaxExchanges int
+
+	// MaxWaiting is about how many callers may wait for exchanges at once; others
+	// are refused with CodeThrottled. Default: DefaultMaxWaiting.
+	MaxWaiting int
+
 	// Cache holds what outlives this Client. Default: a new one.
 	Cache *Cache
 
@@ -103,6 +120,12 @@ type Client struct {
 	cache        *Cache
 	http         *http.Client
 	keys         *keySet
+	health       *health
+
+	id         string        // what the vault's answers depend on besides the caller
+	slots      chan struct{} // one in it for each exchange under way
+	waiting    atomic.Int64  // callers
+	maxWaiting int64
 }
 
 // New checks cfg and returns a Client for it. It makes no network call.
@@ -139,8 +162,9 @@ func New(cfg Config) (*Client, error) {
 		userBudget:   cfg.UserBudget,
 		tenantBudget: cfg.TenantBudget,
 		cache:        cfg.Cache,
+		maxWaiting:   int64(cfg.MaxWaiting),
 	}
-	if err := c.setDefaults(); err != nil {
+	if err := c.setDefaults(cfg.MaxExchanges); err != nil {
 		return nil, err
 	}
 	transport := cfg.Transport
@@ -149,14 +173,20 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
 	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
+	c.health = c.cache.health(issuer)
 	c.rules = joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms))
+	c.id = joinKey(issuer, cfg.Audience, cfg.ClientID)
 	return c, nil
 }
 
-func (c *Client) setDefaults() error {
-	if c.timeout < 0 || c.maxAge < 0 || c.maxEntries < 0 || c.userBudget < 0 || c.tenantBudget < 0 {
+func (c *Client) setDefaults(maxExchanges int) error {
+	if c.timeout < 0 || c.maxAge < 0 || c.maxEntries < 0 || c.userBudget < 0 || c.tenantBudget < 0 || c.maxWaiting < 0 || maxExchanges < 0 {
 		return errors.New("timeout, max age, max entries and budgets must not be negative")
 	}
+	if c.maxWaiting == 0 {
+		c.maxWaiting = DefaultMaxWaiting
+	}
+	c.slots = make(chan struct{}, cmp.Or(maxExchanges, DefaultMaxExchanges))
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}

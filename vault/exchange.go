@@ -38,9 +38,9 @@ func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
 		return nil, &Error{Code: CodeMisconfigured, Reason: "request", Err: errors.New("the domain gives no valid URL")}
 	}
 	asked := time.Now()
-	answer, err := c.Call(req)
-	if err != nil {
-		return nil, asError(err)
+	answer, callErr := c.call(req, q.caller.Subject)
+	if callErr != nil {
+		return nil, callErr
 	}
 	switch {
 	case answer.Status == http.StatusOK:
@@ -167,11 +167,4 @@ func classify(answer *Answer, hinted bool, secrets ...string) *Error {
 		e.Code, e.RetryAfter = CodeThrottled, retryAfter(answer.Header)
 	}
 	return e
-}
-
-func asError(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
-	}
-	return &Error{Code: CodeUnavailable, Reason: "internal", Err: err}
 }

@@ -211,7 +211,7 @@ func TestRefusalsAreToldApartByTheirCode(t *testing.T) {
 		{304, "", "", "vault_misconfigured/redirect"},
 	} {
 		t.Run(fmt.Sprintf("%d %.50s %s", tt.status, strings.TrimSpace(tt.body), tt.hint), func(t *testing.T) {
-			c.Forget("auth0|alice", "google-oauth2")
+			c := clientOf(t, s.URL, Config{}) // which has heard no 429 yet
 			fault(t, s, tt.status, tt.body, nil)
 			_, err := c.Token(t.Context(), caller, Request{Connection: "google-oauth2", LoginHint: tt.hint})
 			if got := describe(err); got != tt.want {

@@ -13,9 +13,8 @@ import (
 type question struct {
 	caller  *AccessToken
 	request Request
-	key     string            // who asks for what: answers to it may be shared
-	account string            // user and connection: what Client.Forget forgets
-	subject [sha256.Size]byte // digest of the very access token
+	account account
+	id      entryID // with account: answers may be shared
 }
 
 // answer is what the vault said to a question.
@@ -23,31 +22,43 @@ type answer struct {
 	token   *Token
 	err     *Error
 	asked   time.Time
-	subject [sha256.Size]byte // whose access token was exchanged
+	refused *AccessToken // whose access token it is that err is about; nil: no one's
+}
+
+// lasts tells whether the answer says something about the account, and not about
+// the access token that was exchanged, or about how Auth0 is doing.
+func (a *answer) lasts() bool {
+	return a.err == nil || a.err.Code == CodeLinkRequired || a.err.Code == CodeRelinkRequired
 }
 
 // flight is an exchange on its way. done is closed when the answer is there.
 type flight struct {
-	account string
-	done    chan struct{}
-	answer  *answer
-	stale   bool // the account was forgotten meanwhile; guarded by Cache.mu
+	name      flightName
+	notBefore time.Time // when it may begin
+	renews    bool      // a kept answer serves meanwhile
+	stale     bool      // the account was forgotten meanwhile; guarded by shard.mu
+	done      chan struct{}
+	answer    *answer
 }
+
+// flightName tells flights apart.
+type flightName struct {
+	account account
+	id      entryID
+	subject digest // of the one access token that it is for; zero: anybody's
+}
+
+// digest stands for a token where the token itself might be printed.
+type digest [sha256.Size]byte
 
 func (c *Client) question(caller *AccessToken, req Request) question {
 	return question{
 		caller:  caller,
 		request: req,
-		key: joinKey(c.issuer, c.clientID, c.audience, caller.Subject, caller.OrgID,
-			caller.agent, req.Connection, req.LoginHint),
-		account: joinKey(c.issuer, caller.Subject, req.Connection),
-		subject: caller.digest,
+		account: account{c.issuer, caller.Subject, req.Connection},
+		id:      entryID{c.id, caller.who, req.LoginHint},
 	}
 }
-
-// group is the key without the login hint: questions that differ in nothing but
-// that, of one user, agent, organization and connection, share it.
-func (q question) group() string { return strings.TrimSuffix(q.key, joinKey(q.request.LoginHint)) }
 
 // joinKey joins parts so that no two lists of parts give the same key.
 func joinKey(parts ...string) string {
@@ -61,16 +72,22 @@ func joinKey(parts ...string) string {
 }
 
 // join returns the kept answer to q if it was asked for at or after oldest.
-// Without one it waits for the flight of that name, beginning it if there is
+// Without one it waits for the flight of that subject, beginning it if there is
 // none. It ends early with ctx; the flight goes on for the others.
-func (c *Client) join(ctx context.Context, q question, name string, oldest time.Time) (*answer, error) {
-	kept, f, first := c.cache.board(q, name, oldest)
+func (c *Client) join(ctx context.Context, q question, subject digest, oldest time.Time) (*answer, error) {
+	name := flightName{q.account, q.id, subject}
+	kept, f, first := c.cache.board(q, name, oldest, c.waiting.Load() < c.maxWaiting)
+	if first {
+		go c.fly(context.WithoutCancel(ctx), q, f)
+	}
 	if kept != nil {
 		return kept, nil
 	}
-	if first {
-		go c.fly(context.WithoutCancel(ctx), q, name, f)
+	if f == nil {
+		return nil, &Error{Code: CodeThrottled, Reason: "too_many_waiting", RetryAfter: time.Second}
 	}
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
 	select {
 	case <-f.done:
 		return f.answer, nil
@@ -80,36 +97,58 @@ func (c *Client) join(ctx context.Context, q question, name string, oldest time.
 }
 
 // fly asks the vault and lands the flight, whatever happens.
-func (c *Client) fly(ctx context.Context, q question, name string, f *flight) {
+func (c *Client) fly(ctx context.Context, q question, f *flight) {
 	f.answer = &answer{
-		asked:   time.Now(),
-		subject: q.subject,
-		err:     &Error{Code: CodeUnavailable, Reason: "internal", Err: errors.New("the exchange did not finish")},
+		asked: time.Now(),
+		err:   &Error{Code: CodeUnavailable, Reason: "internal", Err: errors.New("the exchange did not finish")},
 	}
-	defer func() { c.cache.land(name, f, q, c.keep(f.answer), c.maxEntries) }()
+	defer func() { c.cache.land(f, q, c.maxAge, c.maxEntries) }()
 
-	user := joinKey(c.issuer, q.caller.Subject, q.caller.agent)
-	if wait := c.cache.budgets.spend("user", user, float64(c.userBudget)/60, c.userBudget); wait > 0 {
-		f.answer.err = &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
+	if wait := time.Until(f.notBefore); wait > 0 {
+		time.Sleep(wait)
+	}
+	if f.answer.err = c.takeSlot(); f.answer.err != nil {
 		return
 	}
-	f.answer.token, f.answer.err = c.exchange(ctx, q)
+	defer func() { <-c.slots }()
+	f.answer.asked = time.Now()
+	f.answer.token, f.answer.err = c.exchangeWithin(ctx, q)
+	if err := f.answer.err; err != nil && err.aboutSubject() {
+		f.answer.refused = q.caller
+	}
 }
 
-// keep says until when an answer may be given to others; in the past means that
-// it may not.
-func (c *Client) keep(a *answer) time.Time {
-	switch {
-	case a.err == nil && a.token.Expiry.IsZero():
-		return a.asked.Add(c.maxAge)
-	case a.err == nil:
-		end := a.token.Expiry.Add(-expiryMargin)
-		if limit := a.asked.Add(c.maxAge); limit.Before(end) {
-			end = limit
-		}
-		return end
-	case a.err.Code == CodeLinkRequired || a.err.Code == CodeRelinkRequired:
-		return a.asked.Add(linkMaxAge)
+// takeSlot waits for one of the exchanges under way to end, if there are as many
+// as may be.
+func (c *Client) takeSlot() *Error {
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	default:
 	}
-	return time.Time{}
+	patience := time.NewTimer(c.timeout / 2)
+	defer patience.Stop()
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-patience.C:
+		return &Error{Code: CodeThrottled, Reason: "too_many_exchanges", RetryAfter: time.Second}
+	}
+}
+
+// exchangeWithin is the exchange, if the user's budget and the tenant's state
+// allow it.
+func (c *Client) exchangeWithin(ctx context.Context, q question) (*Token, *Error) {
+	user := q.caller.Subject
+	if err := c.health.check(user); err != nil {
+		return nil, err
+	}
+	budget := joinKey(c.issuer, user, q.caller.agent)
+	if wait := c.cache.budgets.spend("user", budget, float64(c.userBudget)/60, c.userBudget); wait > 0 {
+		return nil, &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
+	}
+	if err := c.health.admit(user); err != nil {
+		return nil, err
+	}
+	return c.exchange(ctx, q)
 }

@@ -276,11 +276,15 @@ func TestEveryDimensionSeparates(t *testing.T) {
 		"domain": testIssuer, "client": "client", "audience": testAudience, "sub": "auth0|a", "org_id": "org_1",
 		"azp": "agent", "client_id": "agent", "connection": "google-oauth2", "hint": "1",
 	}
-	key := func(p tuple) string {
-		c := newTenant().client(t, Config{Domain: p["domain"], ClientID: p["client"], Audience: p["audience"]})
-		return c.question(p.caller(t, 1), Request{Connection: p["connection"], LoginHint: p["hint"]}).key
+	name := func(c *Client, caller *AccessToken, req Request) flightName {
+		q := c.question(caller, req)
+		return flightName{account: q.account, id: q.id}
 	}
-	seen := []string{key(base)}
+	key := func(p tuple) flightName {
+		c := newTenant().client(t, Config{Domain: p["domain"], ClientID: p["client"], Audience: p["audience"]})
+		return name(c, p.caller(t, 1), Request{Connection: p["connection"], LoginHint: p["hint"]})
+	}
+	seen := []flightName{key(base)}
 	for name := range base {
 		changed := tuple{}
 		for k, v := range base {
@@ -295,7 +299,7 @@ func TestEveryDimensionSeparates(t *testing.T) {
 	}
 	again := newTenant().client(t, Config{ClientID: "client"})
 	caller := base.caller(t, 2) // another token of the same user
-	if again.question(caller, Request{Connection: "google-oauth2", LoginHint: "1", Scopes: []string{"x"}}).key != seen[0] {
+	if name(again, caller, Request{Connection: "google-oauth2", LoginHint: "1", Scopes: []string{"x"}}) != seen[0] {
 		t.Error("the same question has another key")
 	}
 }

@@ -367,6 +367,21 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
+// kept counts what is in a cache.
+func kept(c *Cache) (entries, inOrder, flights int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for _, list := range s.accounts {
+			entries += len(list)
+		}
+		inOrder += s.recent.Len()
+		flights += len(s.flights)
+		s.mu.Unlock()
+	}
+	return entries, inOrder, flights
+}
+
 // seconds is for JSON numbers.
 func seconds(t time.Time) int64 { return t.Unix() }
 

@@ -25,6 +25,11 @@ const (
 	// more tokens. Auth0's SDKs use the same ten minutes.
 	keysFresh = 10 * time.Minute
 
+	// keysDue is when a request that finds its key has the set fetched again,
+	// without waiting: so that nobody waits, and an endpoint that fails is known to
+	// when that age is reached.
+	keysDue = 9 * time.Minute
+
 	// keysUsable is how long the last key set serves while the endpoint fails.
 	keysUsable = time.Hour
 
@@ -78,6 +83,9 @@ var errUnknownKey = errors.New("no key of the tenant has this id and algorithm")
 func (s *keySet) find(ctx context.Context, c *Client, kid string, alg jose.SignatureAlgorithm) (any, error) {
 	key, age := s.pick(kid, alg)
 	if key != nil && age < keysFresh {
+		if age >= keysDue && !s.cooling() {
+			s.begin(c)
+		}
 		return key, nil
 	}
 	s.mu.Lock()
@@ -103,7 +111,7 @@ func (s *keySet) find(ctx context.Context, c *Client, kid string, alg jose.Signa
 // the endpoint fails, if there is one; it is not waited long for, and not at all
 // if the endpoint failed before.
 func (s *keySet) findAfterFetch(ctx context.Context, c *Client, kid string, alg jose.SignatureAlgorithm, last any, down bool) (any, error) {
-	fetched := s.flights.DoChan("", func() (any, error) { return nil, s.fetch(c) })
+	fetched := s.begin(c)
 	var patience <-chan time.Time
 	if last != nil {
 		if down {
@@ -133,6 +141,17 @@ func (s *keySet) findAfterFetch(ctx context.Context, c *Client, kid string, alg 
 		return last, nil
 	}
 	return nil, s.unavailable()
+}
+
+func (s *keySet) cooling() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fetching || time.Since(s.attempted) < keysCoolDown
+}
+
+// begin fetches the set, or joins those who do.
+func (s *keySet) begin(c *Client) <-chan singleflight.Result {
+	return s.flights.DoChan("", func() (any, error) { return nil, s.fetch(c) })
 }
 
 // fetch asks the endpoint once. It outlives the caller that began it, since
@@ -184,9 +203,9 @@ func (s *keySet) download(c *Client) ([]jose.JSONWebKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.fetch(req)
-	if err != nil {
-		return nil, err
+	answer, failure := c.fetch(req)
+	if failure != nil {
+		return nil, failure
 	}
 	if answer.Status != http.StatusOK {
 		return nil, fmt.Errorf("%s answered %d", s.url, answer.Status)

@@ -385,3 +385,52 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 // RoundTrip implements http.RoundTripper.
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// busy verifies a token every second for that long, and returns the longest that
+// one call took.
+func busy(t *testing.T, c *Client, raw string, d time.Duration) (longest time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+		began := time.Now()
+		verifies(t, c, raw, "ok")
+		longest = max(longest, time.Since(began))
+	}
+	return longest
+}
+
+func TestKeysInUseAreConfirmedWithoutAnybodyWaiting(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c, raw := s.client(t, Config{}), longToken()
+		verify(t, c, raw)
+		s.serveKeys(after(5*time.Second, answering(http.StatusOK, goodKeys())))
+		if longest := busy(t, c, raw, time.Hour); longest > 0 {
+			t.Errorf("somebody waited for %v", longest)
+		}
+		if n := s.keyFetches(); n < 6 || n > 7 {
+			t.Errorf("%d fetches in an hour", n)
+		}
+	})
+}
+
+func TestAnOutageOfTheKeyEndpointIsNotFelt(t *testing.T) {
+	for name, outage := range map[string]http.HandlerFunc{"it fails": answering(503, ""), "it never answers": blackHole} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newTenant()
+				c, raw := s.client(t, Config{}), longToken()
+				verify(t, c, raw)
+				s.serveKeys(outage)
+				if longest := busy(t, c, raw, keysUsable-time.Second); longest > 0 {
+					t.Errorf("somebody waited for %v", longest)
+				}
+				if n := s.keyFetches(); n > int((keysUsable-keysDue)/keysCoolDown)+1 {
+					t.Errorf("%d fetches", n)
+				}
+				time.Sleep(time.Minute)
+				_, err := c.Verify(t.Context(), raw)
+				refused(t, err, CodeKeysUnavailable)
+			})
+		})
+	}
+}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ type Token struct {
 	Expiry time.Time
 
 	value Secret
-	key   string // of the cache entry it belongs to
+	entry *entry // that it belongs to; nil: it was never kept
 }
 
 // Reveal returns the access token itself.
@@ -119,7 +120,7 @@ func (a *answer) judge(req Request) (*Token, error) {
 // reconnected or disconnected. Exchanges that began before are answered, but
 // what they bring is not kept.
 func (c *Client) Forget(subject, connection string) {
-	c.cache.forget(joinKey(c.issuer, subject, connection))
+	c.cache.forget(account{c.issuer, subject, connection})
 }
 
 // LoginHints returns the login hints under which the vault has served accounts
@@ -136,9 +137,10 @@ func (c *Client) LoginHints(caller *AccessToken, connection string) []string {
 	return c.cache.loginHints(c.question(caller, Request{Connection: connection}))
 }
 
-// Reject drops a token that the provider answered 401 to, so that the next call
-// asks the vault. It does so at most once a minute for the same user, agent and
-// account, and reports whether it did.
+// Reject drops a token that the provider answered 401 to, and reports whether
+// Token may now give another one: where it is false, asking again would bring the
+// same. A user's token at one account is dropped once a minute at most, for the
+// same agent.
 func (c *Client) Reject(token *Token) bool { return c.cache.reject(token) }
 
 // ask returns the vault's answer for caller and req that was asked for at or
@@ -148,13 +150,13 @@ func (c *Client) ask(ctx context.Context, caller *AccessToken, req Request, olde
 		return nil, errors.New("vault: Request.Connection is required")
 	}
 	q := c.question(caller, req)
-	a, err := c.join(ctx, q, q.key, oldest)
+	a, err := c.join(ctx, q, digest{}, oldest)
 	if err == nil && a.asked.Before(oldest) {
 		return c.ask(ctx, caller, req, oldest) // it was on its way before; what is now is younger
 	}
-	if err != nil || a.err == nil || !a.err.aboutSubject() || a.subject == q.subject {
+	if err != nil || a.refused == nil || a.refused.raw.Reveal() == caller.raw.Reveal() {
 		return a, err
 	}
 	// Somebody else's access token was refused, which says nothing about ours.
-	return c.join(ctx, q, joinKey(q.key, string(q.subject[:])), oldest)
+	return c.join(ctx, q, sha256.Sum256([]byte(caller.raw.Reveal())), oldest)
 }

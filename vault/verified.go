@@ -2,7 +2,7 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
+	"hash/maphash"
 	"sync"
 
 	"github.com/go-jose/go-jose/v4"
@@ -15,16 +15,20 @@ const verifiedShards = 64
 // verifiedTokens are access tokens that were verified before. Those that were
 // not asked for lately are forgotten: each shard has two generations, and what
 // is in the older one when the younger is full is dropped.
-type verifiedTokens [verifiedShards]struct {
-	mu         sync.Mutex
-	young, old map[tokenID]*verifiedToken
+type verifiedTokens struct {
+	seed   maphash.Seed
+	shards [verifiedShards]struct {
+		mu         sync.Mutex
+		young, old map[tokenID]*verifiedToken
+	}
 }
 
-// tokenID is a token by its digest, and all that its verification depends on
-// besides the key.
+// tokenID finds a token again: a hash of the whole of it that nobody outside
+// this process can compute, and all that its verification depends on besides the
+// key. What is found is compared in full.
 type tokenID struct {
-	digest [sha256.Size]byte
-	rules  string
+	hash  uint64
+	rules string
 }
 
 // verifiedToken is what verifying a token came to, and by which key.
@@ -35,24 +39,33 @@ type verifiedToken struct {
 	key   any
 }
 
-func (v *verifiedTokens) get(id tokenID) *verifiedToken {
-	shard := &v[id.digest[0]%verifiedShards]
+// id returns where raw is kept. A keyed hash and a comparison take a tenth of
+// the time of a digest that could be trusted alone.
+func (v *verifiedTokens) id(raw, rules string) tokenID {
+	return tokenID{maphash.String(v.seed, raw), rules}
+}
+
+func (v *verifiedTokens) get(id tokenID, raw string) *verifiedToken {
+	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if t := shard.young[id]; t != nil {
-		return t
-	}
-	t := shard.old[id]
-	if t != nil { // it lives on, in the place of what it was
-		delete(shard.old, id)
+	t := shard.young[id]
+	if t == nil {
+		if t = shard.old[id]; t == nil {
+			return nil
+		}
+		delete(shard.old, id) // it lives on, in the place of what it was
 		shard.young[id] = t
+	}
+	if t.token.raw.Reveal() != raw {
+		return nil
 	}
 	return t
 }
 
 // put keeps t; of all shards together about most tokens are kept.
 func (v *verifiedTokens) put(id tokenID, t *verifiedToken, most int) {
-	shard := &v[id.digest[0]%verifiedShards]
+	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if len(shard.young) >= max(1, most/verifiedShards/2) {
@@ -62,6 +75,13 @@ func (v *verifiedTokens) put(id tokenID, t *verifiedToken, most int) {
 		shard.young = make(map[tokenID]*verifiedToken)
 	}
 	shard.young[id] = t
+}
+
+func (v *verifiedTokens) drop(id tokenID) {
+	shard := &v.shards[id.hash%verifiedShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	delete(shard.young, id)
 }
 
 // stillGood tells whether verifying t again would come to the same, but for the

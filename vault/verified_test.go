@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"crypto/sha256"
 	"strconv"
 	"testing"
 	"time"
@@ -109,22 +108,23 @@ func TestAKeyOfTheSameNameIsAnotherKey(t *testing.T) {
 
 func TestVerifiedTokensAreBounded(t *testing.T) {
 	const most = 1000
-	var tokens verifiedTokens
+	tokens := &NewCache().verified
 	put := func(i int) tokenID {
-		id := tokenID{digest: sha256.Sum256([]byte(strconv.Itoa(i)))}
-		tokens.put(id, &verifiedToken{}, most)
+		raw := strconv.Itoa(i)
+		id := tokens.id(raw, "")
+		tokens.put(id, &verifiedToken{token: &AccessToken{raw: NewSecret(raw)}}, most)
 		return id
 	}
 	used := put(0)
 	for i := range 20 * most {
 		put(i + 1)
-		if tokens.get(used) == nil {
+		if tokens.get(used, "0") == nil {
 			t.Fatalf("a token in use was forgotten after %d others", i)
 		}
 	}
 	kept := 0
-	for i := range tokens {
-		kept += len(tokens[i].young) + len(tokens[i].old)
+	for i := range tokens.shards {
+		kept += len(tokens.shards[i].young) + len(tokens.shards[i].old)
 	}
 	if kept > most+2*verifiedShards {
 		t.Errorf("%d tokens are kept", kept)
@@ -144,7 +144,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("first", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			c.cache.verified = verifiedTokens{}
+			c.cache.verified.drop(c.cache.verified.id(raw, c.rules))
 			verify(b, c, raw)
 		}
 	})

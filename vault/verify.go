@@ -48,8 +48,8 @@ type AccessToken struct {
 	Expiry time.Time
 
 	raw     Secret
-	digest  [sha256.Size]byte // of raw
-	agent   string            // ClientID, or what stands for an ambiguous one in keys
+	agent   string // ClientID, or what stands for an ambiguous one in keys
+	who     string // user, organization and agent
 	machine bool
 }
 
@@ -79,9 +79,10 @@ func (t *AccessToken) Grants(scopes []string) bool {
 // Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, or the
 // error of ctx.
 func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
-	id := tokenID{sha256.Sum256([]byte(raw)), c.rules}
-	if known := c.cache.verified.get(id); known != nil && c.stillGood(ctx, known) {
+	id := c.cache.verified.id(raw, c.rules)
+	if known := c.cache.verified.get(id, raw); known != nil && c.stillGood(ctx, known) {
 		if !time.Now().Before(known.token.Expiry) {
+			c.cache.verified.drop(id)
 			return nil, invalidToken("expired")
 		}
 		return known.token, nil

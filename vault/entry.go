@@ -1,0 +1,135 @@
+package vault
+
+import (
+	"container/list"
+	"crypto/rand"
+	"encoding/binary"
+	"time"
+)
+
+const (
+	// expiryMargin is how long before its end a provider's token is no longer
+	// handed out, if the vault may have a newer one: it still has to travel.
+	expiryMargin = 5 * time.Second
+
+	// renewalLead is how long before that the vault is asked for a newer one, at
+	// the earliest, while the token is still handed out.
+	renewalLead = 5 * time.Second
+
+	// renewalPause is between two renewals of which the first one failed.
+	renewalPause = time.Second
+
+	// wholeSeconds is how finely the vault counts a token's life: one that it
+	// gives again when the last second has begun ends within this time.
+	wholeSeconds = time.Second
+
+	// rejectInterval separates two drops of one entry. An upstream path that
+	// answers 401 to everybody must not cost an exchange per request.
+	rejectInterval = time.Minute
+)
+
+// entry is a kept answer. One without an answer remembers that the vault served
+// the account, and what is below.
+type entry struct {
+	account  account
+	id       entryID
+	tellHint bool // the caller may be told the hint
+	element  *list.Element
+	used     time.Time
+
+	answer  *answer
+	until   time.Time // the answer serves
+	renewal time.Time // when a request that is served asks for what comes next; zero: none does
+
+	token    *Token    // the last that the vault gave, served or not
+	hadLife  bool      // when the vault gave it first
+	steady   bool      // the vault gives a token again until its end, and only then another
+	resume   time.Time // ask no earlier than then
+	rejected time.Time
+	dropped  bool // and the vault was not asked since
+}
+
+// entryID tells the entries of an account apart.
+type entryID struct {
+	client string // issuer, API and exchange client
+	caller string // user, organization and agent
+	hint   string
+}
+
+// serves tells whether e has an answer that was asked for at or after oldest. A
+// nil entry has none.
+func (e *entry) serves(now, oldest time.Time) bool {
+	return e != nil && e.answer != nil && now.Before(e.until) && !e.answer.asked.Before(oldest)
+}
+
+// keep makes a the answer of e for as long as it serves.
+func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Time) {
+	e.answer, e.renewal, e.resume = a, time.Time{}, time.Time{}
+	if a.err != nil {
+		e.until = a.asked.Add(linkMaxAge)
+		return
+	}
+	a.token.entry = e
+	again := e.token != nil && e.token.Reveal() == a.token.Reveal()
+	if !again {
+		e.hadLife = a.token.Expiry.IsZero() || a.token.Expiry.After(now)
+	}
+	e.token, e.dropped = a.token, false
+	e.schedule(a, again, renewed, maxAge)
+	if now.Before(e.until) {
+		return
+	}
+	e.answer = nil // it is for those who wait, once
+	if again && e.hadLife {
+		e.resume = a.asked.Add(wholeSeconds)
+	}
+}
+
+// schedule says until when a token serves and when it is renewed. Auth0 gives the
+// token that it has stored until that ends, and has no way to be asked for a
+// newer one; some tenants may renew earlier. So the first renewal of an entry is
+// a trial: where it brings the same token, later ones wait for the end.
+func (e *entry) schedule(a *answer, again, renewed bool, maxAge time.Duration) {
+	latest := a.asked.Add(maxAge)
+	e.until = latest
+	e.renewal = latest.Add(-jittered(maxAge / 10)) // many may have begun at once
+	end := a.token.Expiry
+	if end.IsZero() || !end.Add(-expiryMargin).Before(latest) {
+		return
+	}
+	if again && renewed {
+		e.steady = true
+	}
+	if again || e.steady {
+		e.until, e.renewal = end, time.Time{}
+		if latest.Before(end) {
+			e.until = latest
+		}
+		return
+	}
+	e.until = end.Add(-expiryMargin)
+	e.renewal = e.until.Add(-jittered(min(renewalLead, e.until.Sub(a.asked)/4)))
+}
+
+// reject drops the answer if token is what it gives, once in a rejectInterval.
+// It reports whether asking may bring another token.
+func (e *entry) reject(token *Token, now time.Time) bool {
+	switch {
+	case e.token == nil || e.token.Reveal() != token.Reveal():
+		return true // there is another one already
+	case e.dropped:
+		return true // and it is being asked for
+	case now.Sub(e.rejected) < rejectInterval:
+		return false
+	}
+	e.answer, e.rejected, e.dropped = nil, now, true
+	return true
+}
+
+// jittered returns a random part of d, at least half of it.
+func jittered(d time.Duration) time.Duration {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	half := max(d/2, 1)
+	return half + time.Duration(binary.NativeEndian.Uint64(random[:])%uint64(half))
+}

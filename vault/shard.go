@@ -1,0 +1,104 @@
+package vault
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+	"time"
+)
+
+// cacheShards is how many parts the kept answers are in, each with a lock of its
+// own: requests of different users do not wait for each other.
+const cacheShards = 64
+
+// shard has the kept answers of some users, and the exchanges for them that are
+// on their way. Its methods are for whoever holds mu.
+type shard struct {
+	mu       sync.Mutex
+	flights  map[flightName]*flight
+	accounts map[account][]*entry
+	recent   list.List // of entries; the one used last is in front
+	last     time.Time // when that was
+}
+
+// account is what Client.Forget forgets: a user's account at a connection.
+type account struct{ issuer, subject, connection string }
+
+func (s *shard) entry(q question) *entry {
+	for _, e := range s.accounts[q.account] {
+		if e.id == q.id {
+			return e
+		}
+	}
+	return nil
+}
+
+// begin enters a flight.
+func (s *shard) begin(f *flight) *flight {
+	f.done = make(chan struct{})
+	s.flights[f.name] = f
+	return f
+}
+
+// use makes e the entry that was used last, at a time of its own.
+func (s *shard) use(e *entry, now time.Time) {
+	if !now.After(s.last) {
+		now = s.last.Add(1)
+	}
+	e.used, s.last = now, now
+	s.recent.MoveToFront(e.element)
+}
+
+func (s *shard) add(q question) *entry {
+	e := &entry{id: q.id, account: q.account}
+	e.element = s.recent.PushFront(e)
+	s.accounts[e.account] = append(s.accounts[e.account], e)
+	return e
+}
+
+func (s *shard) remove(e *entry) {
+	s.recent.Remove(e.element)
+	others := slices.DeleteFunc(slices.Clone(s.accounts[e.account]), func(other *entry) bool { return other == e })
+	if len(others) == 0 {
+		delete(s.accounts, e.account)
+		return
+	}
+	s.accounts[e.account] = others
+}
+
+// hinted are the entries of q's user, agent, organization and connection that
+// have a login hint, the last used first. Their number is bounded, so that an
+// agent which makes hints up pushes out its own answers and nobody else's.
+func (s *shard) hinted(q question) []*entry {
+	var hinted []*entry
+	for _, e := range s.accounts[q.account] {
+		if e.id.hint != "" && e.id.client == q.id.client && e.id.caller == q.id.caller {
+			hinted = append(hinted, e)
+		}
+	}
+	slices.SortFunc(hinted, func(a, b *entry) int { return b.used.Compare(a.used) })
+	return hinted
+}
+
+// idle returns when the entry that was used least recently was used.
+func (s *shard) idle() (since time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.recent.Back()
+	if last == nil {
+		return time.Time{}, false
+	}
+	return last.Value.(*entry).used, true
+}
+
+// removeIdle removes that entry. It reports whether there was one.
+func (s *shard) removeIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.recent.Back()
+	if last == nil {
+		return false
+	}
+	s.remove(last.Value.(*entry))
+	return true
+}
