@@ -552,7 +552,6 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 			{connectPath, `{}`, "senseless_answer", 201},
 			{connectPath, `{"auth_session":"s","auth_session":"t"}`, "senseless_answer", 201},
 			{connectPath, `{"auth_session":"s","connect_uri":"https://evil.example.com/","connect_params":{"ticket":"t"},"expires_in":300}`, "connect_uri", 201},
-			{connectPath, ``, "too_many_requests", 429},
 		} {
 			alice := w.alice()
 			link := w.link(alice, calendar)
@@ -581,6 +580,18 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 			t.Errorf("the operator was told %+v", e)
 		}
 		w.wantState(alice, link, Failed)
+	})
+	t.Run("it has been asked too much", func(t *testing.T) {
+		w.in(t)
+		alice := w.alice()
+		link := w.link(alice, calendar)
+		b := w.browser().toConfirm(link)
+		if err := w.tenant.AddFault(auth0test.Fault{Path: connectPath, Status: new(429)}); err != nil {
+			t.Fatal(err)
+		}
+		b.press("action", "connect").wantRefused(502, "too_many_requests")
+		w.wantState(alice, link, Pending)
+		w.wantNotConnected()
 	})
 }
 

@@ -82,12 +82,11 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait boo
 	s := c.shard(q.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
 	e := s.entry(q)
-	if e.serves(now, oldest) {
-		s.use(e, now)
+	if e.serves(q.at, oldest) {
+		s.use(e, q.at)
 		e.tellHint = e.tellHint || !q.request.HideHint
-		if e.renewal.IsZero() || now.Before(e.renewal) || s.flights[name] != nil {
+		if e.again.IsZero() || q.at.Before(e.again) || s.flights[name] != nil {
 			return e.answer, nil, false
 		}
 		return e.answer, s.begin(&flight{name: name, renews: true}), true
@@ -99,8 +98,8 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait boo
 		return nil, f, false
 	}
 	f = &flight{name: name}
-	if e != nil {
-		f.notBefore = e.resume
+	if e != nil && e.answer == nil {
+		f.notBefore = e.again
 	}
 	return nil, s.begin(f), true
 }
@@ -127,7 +126,7 @@ func (c *Cache) keep(f *flight, q question, maxAge time.Duration) (added bool) {
 	e, now := s.entry(q), time.Now()
 	if !f.answer.lasts() {
 		if e != nil && f.renews {
-			e.renewal = now.Add(renewalPause)
+			e.retryRenewal(now)
 		}
 		return false // a failure says nothing about the kept answer
 	}

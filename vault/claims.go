@@ -106,7 +106,6 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 	case azp == "":
 		t.ClientID = clientID
 	}
-	t.agent = joinKey(azp, clientID)
 	t.who = joinKey(t.Subject, t.OrgID, azp, clientID)
 	return t, nil
 }

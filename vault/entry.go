@@ -16,7 +16,8 @@ const (
 	// the earliest, while the token is still handed out.
 	renewalLead = 5 * time.Second
 
-	// renewalPause is between two renewals of which the first one failed.
+	// renewalPause is the shortest time between two renewals of which the first one
+	// failed.
 	renewalPause = time.Second
 
 	// wholeSeconds is how finely the vault counts a token's life: one that it
@@ -37,16 +38,18 @@ type entry struct {
 	element  *list.Element
 	used     time.Time
 
-	answer  *answer
-	until   time.Time // the answer serves
-	renewal time.Time // when a request that is served asks for what comes next; zero: none does
+	answer *answer
+	until  time.Time // the answer serves
+	token  *Token    // the last that the vault gave, served or not
 
-	token    *Token    // the last that the vault gave, served or not
-	hadLife  bool      // when the vault gave it first
-	steady   bool      // the vault gives a token again until its end, and only then another
-	resume   time.Time // ask no earlier than then
+	// again is when the vault may be asked again: while the answer serves, by a
+	// request that it serves (zero: by none), otherwise by one that waits.
+	again time.Time
+
 	rejected time.Time
-	dropped  bool // and the vault was not asked since
+	dropped  bool // then, and the vault was not asked since
+	hadLife  bool // the token, when the vault gave it first
+	steady   bool // the vault gives a token again until its end, and only then another
 }
 
 // entryID tells the entries of an account apart.
@@ -64,51 +67,56 @@ func (e *entry) serves(now, oldest time.Time) bool {
 
 // keep makes a the answer of e for as long as it serves.
 func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Time) {
-	e.answer, e.renewal, e.resume = a, time.Time{}, time.Time{}
+	e.answer, e.again = a, time.Time{}
 	if a.err != nil {
 		e.until = a.asked.Add(linkMaxAge)
 		return
 	}
 	a.token.entry = e
-	again := e.token != nil && e.token.Reveal() == a.token.Reveal()
-	if !again {
+	same := e.token != nil && e.token.Reveal() == a.token.Reveal()
+	if !same {
 		e.hadLife = a.token.Expiry.IsZero() || a.token.Expiry.After(now)
 	}
 	e.token, e.dropped = a.token, false
-	e.schedule(a, again, renewed, maxAge)
+	e.schedule(a, same, renewed, maxAge)
 	if now.Before(e.until) {
 		return
 	}
-	e.answer = nil // it is for those who wait, once
-	if again && e.hadLife {
-		e.resume = a.asked.Add(wholeSeconds)
+	e.answer, e.again = nil, time.Time{} // it is for those who wait, once
+	if same && e.hadLife {
+		e.again = a.asked.Add(wholeSeconds)
 	}
+}
+
+// retryRenewal sets when a renewal that failed is tried again.
+func (e *entry) retryRenewal(now time.Time) {
+	e.again = now.Add(max(renewalPause, e.until.Sub(now)/4))
 }
 
 // schedule says until when a token serves and when it is renewed. Auth0 gives the
 // token that it has stored until that ends, and has no way to be asked for a
 // newer one; some tenants may renew earlier. So the first renewal of an entry is
 // a trial: where it brings the same token, later ones wait for the end.
-func (e *entry) schedule(a *answer, again, renewed bool, maxAge time.Duration) {
+func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
 	latest := a.asked.Add(maxAge)
 	e.until = latest
-	e.renewal = latest.Add(-jittered(maxAge / 10)) // many may have begun at once
+	e.again = latest.Add(-jittered(maxAge / 10)) // many may have begun at once
 	end := a.token.Expiry
 	if end.IsZero() || !end.Add(-expiryMargin).Before(latest) {
 		return
 	}
-	if again && renewed {
+	if same && renewed {
 		e.steady = true
 	}
-	if again || e.steady {
-		e.until, e.renewal = end, time.Time{}
+	if same || e.steady {
+		e.until, e.again = end, time.Time{}
 		if latest.Before(end) {
 			e.until = latest
 		}
 		return
 	}
 	e.until = end.Add(-expiryMargin)
-	e.renewal = e.until.Add(-jittered(min(renewalLead, e.until.Sub(a.asked)/4)))
+	e.again = e.until.Add(-jittered(min(renewalLead, e.until.Sub(a.asked)/4)))
 }
 
 // reject drops the answer if token is what it gives, once in a rejectInterval.
@@ -122,7 +130,8 @@ func (e *entry) reject(token *Token, now time.Time) bool {
 	case now.Sub(e.rejected) < rejectInterval:
 		return false
 	}
-	e.answer, e.rejected, e.dropped = nil, now, true
+	e.answer, e.again = nil, time.Time{}
+	e.rejected, e.dropped = now, true
 	return true
 }
 

@@ -13,6 +13,7 @@ import (
 type question struct {
 	caller  *AccessToken
 	request Request
+	at      time.Time // when it was asked
 	account account
 	id      entryID // with account: answers may be shared
 }
@@ -51,10 +52,11 @@ type flightName struct {
 // digest stands for a token where the token itself might be printed.
 type digest [sha256.Size]byte
 
-func (c *Client) question(caller *AccessToken, req Request) question {
+func (c *Client) question(caller *AccessToken, req Request, at time.Time) question {
 	return question{
 		caller:  caller,
 		request: req,
+		at:      at,
 		account: account{c.issuer, caller.Subject, req.Connection},
 		id:      entryID{c.id, caller.who, req.LoginHint},
 	}
@@ -143,7 +145,7 @@ func (c *Client) exchangeWithin(ctx context.Context, q question) (*Token, *Error
 	if err := c.health.check(user); err != nil {
 		return nil, err
 	}
-	budget := joinKey(c.issuer, user, q.caller.agent)
+	budget := joinKey(c.issuer, q.caller.who)
 	if wait := c.cache.budgets.spend("user", budget, float64(c.userBudget)/60, c.userBudget); wait > 0 {
 		return nil, &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
 	}

@@ -277,7 +277,7 @@ func TestEveryDimensionSeparates(t *testing.T) {
 		"azp": "agent", "client_id": "agent", "connection": "google-oauth2", "hint": "1",
 	}
 	name := func(c *Client, caller *AccessToken, req Request) flightName {
-		q := c.question(caller, req)
+		q := c.question(caller, req, time.Time{})
 		return flightName{account: q.account, id: q.id}
 	}
 	key := func(p tuple) flightName {
@@ -314,7 +314,7 @@ func TestConflictingClientsShareNothingWithEither(t *testing.T) {
 		{"sub": "s"},
 		{"sub": "s", "azp": "ab"},
 	} {
-		agents[p.caller(t, 0).agent] = true
+		agents[p.caller(t, 0).who] = true
 	}
 	if len(agents) != 6 {
 		t.Errorf("%d agents, want 6", len(agents))

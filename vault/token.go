@@ -79,13 +79,13 @@ func (t *Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // nobody else who waits for the same answer.
 func (c *Client) Token(ctx context.Context, caller *AccessToken, req Request) (*Token, error) {
 	now := time.Now()
-	a, err := c.ask(ctx, caller, req, time.Time{})
+	a, err := c.ask(ctx, c.question(caller, req, now), time.Time{})
 	if err != nil {
 		return nil, err
 	}
 	token, err := a.judge(req)
 	if err != nil && a.asked.Before(now.Add(-linkMaxAge)) {
-		if a, err = c.ask(ctx, caller, req, now.Add(-linkMaxAge)); err != nil {
+		if a, err = c.ask(ctx, c.question(caller, req, time.Now()), now.Add(-linkMaxAge)); err != nil {
 			return nil, err
 		}
 		token, err = a.judge(req)
@@ -134,7 +134,7 @@ func (c *Client) Forget(subject, connection string) {
 // whose account it refuses, is not among them. Safe for concurrent use; the
 // slice is the caller's.
 func (c *Client) LoginHints(caller *AccessToken, connection string) []string {
-	return c.cache.loginHints(c.question(caller, Request{Connection: connection}))
+	return c.cache.loginHints(c.question(caller, Request{Connection: connection}, time.Time{}))
 }
 
 // Reject drops a token that the provider answered 401 to, and reports whether
@@ -143,20 +143,19 @@ func (c *Client) LoginHints(caller *AccessToken, connection string) []string {
 // same agent.
 func (c *Client) Reject(token *Token) bool { return c.cache.reject(token) }
 
-// ask returns the vault's answer for caller and req that was asked for at or
-// after oldest: a kept one, one that is on its way, or a new one.
-func (c *Client) ask(ctx context.Context, caller *AccessToken, req Request, oldest time.Time) (*answer, error) {
-	if req.Connection == "" {
+// ask returns the vault's answer to q that was asked for at or after oldest: a
+// kept one, one that is on its way, or a new one.
+func (c *Client) ask(ctx context.Context, q question, oldest time.Time) (*answer, error) {
+	if q.request.Connection == "" {
 		return nil, errors.New("vault: Request.Connection is required")
 	}
-	q := c.question(caller, req)
 	a, err := c.join(ctx, q, digest{}, oldest)
 	if err == nil && a.asked.Before(oldest) {
-		return c.ask(ctx, caller, req, oldest) // it was on its way before; what is now is younger
+		return c.ask(ctx, q, oldest) // it was on its way before; what is now is younger
 	}
-	if err != nil || a.refused == nil || a.refused.raw.Reveal() == caller.raw.Reveal() {
+	if err != nil || a.refused == nil || a.refused.raw.Reveal() == q.caller.raw.Reveal() {
 		return a, err
 	}
 	// Somebody else's access token was refused, which says nothing about ours.
-	return c.join(ctx, q, sha256.Sum256([]byte(caller.raw.Reveal())), oldest)
+	return c.join(ctx, q, sha256.Sum256([]byte(q.caller.raw.Reveal())), oldest)
 }

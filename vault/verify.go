@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -48,7 +47,6 @@ type AccessToken struct {
 	Expiry time.Time
 
 	raw     Secret
-	agent   string // ClientID, or what stands for an ambiguous one in keys
 	who     string // user, organization and agent
 	machine bool
 }
@@ -214,19 +212,43 @@ func (v pssVerifier) VerifyPayload(payload, signature []byte, alg jose.Signature
 // isCanonicalJWS tells whether raw is three base64url parts in the one way
 // there is to write them: the decoder passes over line breaks and stray bits.
 func isCanonicalJWS(raw string) bool {
-	parts := strings.Split(raw, ".")
-	if len(parts) != 3 {
-		return false
-	}
-	for _, part := range parts {
-		if strings.ContainsAny(part, "\r\n") {
+	for range 2 {
+		part, rest, found := strings.Cut(raw, ".")
+		if !found || !isCanonicalBase64URL(part) {
 			return false
 		}
-		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
-			return false
-		}
+		raw = rest
 	}
-	return true
+	return isCanonicalBase64URL(raw)
 }
+
+func isCanonicalBase64URL(part string) bool {
+	last := byte(0)
+	for i := range len(part) {
+		if last = sextets[part[i]]; last == noSextet {
+			return false
+		}
+	}
+	switch len(part) % 4 { // and how many bits of the last sextet are of no byte
+	case 2:
+		return last&0b1111 == 0
+	case 3:
+		return last&0b11 == 0
+	}
+	return len(part)%4 == 0
+}
+
+// sextets are the values of the characters of base64url (RFC 4648 §5).
+var sextets = func() (table [256]byte) {
+	for i := range table {
+		table[i] = noSextet
+	}
+	for value, char := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		table[char] = byte(value)
+	}
+	return table
+}()
+
+const noSextet = 0xff
 
 func invalidToken(reason string) *Error { return &Error{Code: CodeInvalidToken, Reason: reason} }
