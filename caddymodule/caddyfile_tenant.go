@@ -76,8 +76,10 @@ func appOf(option any) *App {
 //			max_age     <duration>
 //		}
 //		budget {
-//			user   <n>
-//			tenant <n>
+//			user      <n>
+//			tenant    <n>
+//			exchanges <n>
+//			waiting   <n>
 //		}
 //	}
 func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
@@ -186,8 +188,10 @@ func (c *Cache) unmarshal(d *caddyfile.Dispenser) error {
 
 func (b *Budget) unmarshal(d *caddyfile.Dispenser) error {
 	return parseBlock(d, words{
-		"user":   count(&b.User),
-		"tenant": count(&b.Tenant),
+		"user":      count(&b.User),
+		"tenant":    count(&b.Tenant),
+		"exchanges": count(&b.Exchanges),
+		"waiting":   count(&b.Waiting),
 	})
 }
 

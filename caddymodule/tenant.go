@@ -136,7 +136,8 @@ type Cache struct {
 }
 
 // Budget bounds the calls to Auth0, so that a looping agent does not spend the
-// tenant's rate limit.
+// tenant's rate limit, and what waits for them, so that a slow tenant does not
+// fill the memory.
 type Budget struct {
 	// Exchanges that one agent may cause for one user in a minute. Default: 300.
 	User int `json:"user,omitempty"`
@@ -144,6 +145,13 @@ type Budget struct {
 	// Calls a second that may go to the tenant, ten seconds' worth at once.
 	// Default: 100.
 	Tenant int `json:"tenant,omitempty"`
+
+	// Exchanges under way at once. Further ones wait for half of `timeout` at most.
+	// Default: 256.
+	Exchanges int `json:"exchanges,omitempty"`
+
+	// Requests that may wait for an exchange at once. Default: 20000.
+	Waiting int `json:"waiting,omitempty"`
 }
 
 // promptConnection leaves the prompt to the connection's settings.
@@ -181,6 +189,7 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 	}
 	if t.Budget != nil {
 		cfg.UserBudget, cfg.TenantBudget = t.Budget.User, t.Budget.Tenant
+		cfg.MaxExchanges, cfg.MaxWaiting = t.Budget.Exchanges, t.Budget.Waiting
 	}
 	linkCfg, err := t.linkConfig(ctx, repl)
 	if err != nil {

@@ -3,7 +3,7 @@ package vault
 import (
 	"container/list"
 	"crypto/rand"
-	"encoding/binary"
+	"math/big"
 	"time"
 )
 
@@ -20,9 +20,9 @@ const (
 	// failed.
 	renewalPause = time.Second
 
-	// wholeSeconds is how finely the vault counts a token's life: one that it
-	// gives again when the last second has begun ends within this time.
-	wholeSeconds = time.Second
+	// lifeResolution is how finely the vault counts a token's life: one that it
+	// gives again with a life of 0 s ends within this time.
+	lifeResolution = time.Second
 
 	// rejectInterval separates two drops of one entry. An upstream path that
 	// answers 401 to everybody must not cost an exchange per request.
@@ -84,7 +84,7 @@ func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Tim
 	}
 	e.answer, e.again = nil, time.Time{} // it is for those who wait, once
 	if same && e.hadLife {
-		e.again = a.asked.Add(wholeSeconds)
+		e.again = a.asked.Add(lifeResolution)
 	}
 }
 
@@ -137,8 +137,10 @@ func (e *entry) reject(token *Token, now time.Time) bool {
 
 // jittered returns a random part of d, at least half of it.
 func jittered(d time.Duration) time.Duration {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
 	half := max(d/2, 1)
-	return half + time.Duration(binary.NativeEndian.Uint64(random[:])%uint64(half))
+	part, err := rand.Int(rand.Reader, big.NewInt(int64(half)))
+	if err != nil {
+		return d // cannot happen
+	}
+	return half + time.Duration(part.Int64())
 }
