@@ -86,7 +86,7 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait boo
 	if e.serves(q.at, oldest) {
 		s.use(e, q.at)
 		e.tellHint = e.tellHint || !q.request.HideHint
-		if e.again.IsZero() || q.at.Before(e.again) || s.flights[name] != nil {
+		if e.renewal.IsZero() || q.at.Before(e.renewal) || s.flights[name] != nil {
 			return e.answer, nil, false
 		}
 		return e.answer, s.begin(&flight{name: name, renews: true}), true
@@ -98,8 +98,8 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait boo
 		return nil, f, false
 	}
 	f = &flight{name: name}
-	if e != nil && e.answer == nil {
-		f.notBefore = e.again
+	if e != nil {
+		f.notBefore = e.resume
 	}
 	return nil, s.begin(f), true
 }

@@ -305,3 +305,19 @@ func TestClientsOverOneCacheKeepWhatTheyKnow(t *testing.T) {
 		cache.CloseIdleConnections()
 	})
 }
+
+// Settings belong to the configuration that states them, whatever was kept under
+// another.
+func TestAShorterMaxAgeCountsForWhatIsKeptAlready(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, cache := newTenant(), NewCache()
+		before, caller := s.client(t, Config{Cache: cache}), alice(t, "raw")
+		gets(t, before, caller, calendar, "ok")
+		time.Sleep(10 * time.Minute)
+		after := s.client(t, Config{Cache: cache, MaxAge: 5 * time.Minute})
+		gets(t, before, caller, calendar, "ok")
+		s.asked(t, 1)
+		gets(t, after, caller, calendar, "ok")
+		s.asked(t, 2)
+	})
+}

@@ -72,7 +72,8 @@ type Config struct {
 	// Timeout bounds one call to Auth0. Default: DefaultTimeout.
 	Timeout time.Duration
 
-	// MaxAge bounds how long a provider's token is kept. Default: DefaultMaxAge.
+	// MaxAge bounds how long a provider's token is kept, and thus the longest that
+	// an account disconnected elsewhere lives on here. Default: DefaultMaxAge.
 	MaxAge time.Duration
 
 	// MaxEntries bounds how many answers are kept, and how many verified access

@@ -20,11 +20,11 @@
 //
 // Verify never asks Auth0 about the token itself; it needs the tenant's signing
 // keys, which it fetches when first needed and keeps. A token that it verified
-// before costs it a digest, as long as its key is one of the tenant's. Token answers from memory
-// while the provider's token is valid, and asks Auth0 otherwise; concurrent
-// callers for the same user, agent and account share one exchange.
-// [Client.TokenSource] and [Client.Transport] wrap the second step for code
-// that takes an oauth2.TokenSource or an http.RoundTripper.
+// before costs it a comparison, as long as its key is one of the tenant's. Token
+// answers from memory while the provider's token is valid, and asks Auth0
+// otherwise; concurrent callers for the same user, agent and account share one
+// exchange. [Client.TokenSource] and [Client.Transport] wrap the second step for
+// code that takes an oauth2.TokenSource or an http.RoundTripper.
 //
 // # Errors
 //
@@ -40,10 +40,25 @@
 // shared by several Clients and outlive each of them; every entry is keyed by
 // all that an answer depends on, so nothing crosses from one user, agent,
 // organization, account, API or tenant to another. Nothing is written to disk.
-// Provider tokens stay until they expire or for [Config.MaxAge], whichever ends
-// first; [Client.Forget] and [Client.Reject] drop them earlier. Of a user's
-// accounts that an agent asks for by login hint the [MaxLoginHints] used last are
-// kept.
+// [Client.Forget] and [Client.Reject] drop provider tokens before their time. Of a
+// user's accounts that an agent asks for by login hint the [MaxLoginHints] used
+// last are kept.
+//
+// A provider's token is handed out until 5 seconds before it ends, or for
+// [Config.MaxAge], whichever is earlier, also while Auth0 is down. Shortly before
+// that, one of the calls that are served asks for what comes next, with its own
+// access token and without waiting. Auth0 gives the token that it has stored until
+// that has ended, so this brings the same one again, as a rule: then it is handed
+// out until its very end, and from then on nobody asks earlier for that account. A
+// failure of such a renewal changes nothing; "not connected" ends the token.
+//
+// # When Auth0 fails
+//
+// An exchange that could not be sent at all is tried once more; one that Auth0 may
+// have begun with is not, since it may have used up a refresh token. While the calls
+// of several users fail, or after a 429 until its time is over, Auth0 is asked by
+// one call at a time, two to four times a second; all others are refused at once.
+// [Config] bounds the exchanges under way and the callers that wait for them.
 //
 // # Secrets
 //
@@ -54,8 +69,9 @@
 // # Where to read on
 //
 // In the order of a call: client.go (configuration), verify.go, verified.go,
-// claims.go and keys.go (whose token is this), token.go and cache.go (is there an answer
-// already), flight.go and exchange.go (ask Auth0), call.go (one request to
-// Auth0), budget.go (how often), scopes.go (is it enough), errors.go (every way
-// it can end), source.go (for other Go programs).
+// claims.go and keys.go (whose token is this), token.go, cache.go, shard.go and
+// entry.go (is there an answer already), flight.go and exchange.go (ask Auth0),
+// health.go and budget.go (whether, and how often), call.go (one request to Auth0),
+// scopes.go (is it enough), errors.go (every way it can end), source.go (for other
+// Go programs).
 package vault

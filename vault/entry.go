@@ -42,9 +42,9 @@ type entry struct {
 	until  time.Time // the answer serves
 	token  *Token    // the last that the vault gave, served or not
 
-	// again is when the vault may be asked again: while the answer serves, by a
-	// request that it serves (zero: by none), otherwise by one that waits.
-	again time.Time
+	// While the answer serves, a request that it serves asks for what comes next
+	// from renewal on (zero: none does). Otherwise those that wait ask from resume on.
+	renewal, resume time.Time
 
 	rejected time.Time
 	dropped  bool // then, and the vault was not asked since
@@ -67,7 +67,7 @@ func (e *entry) serves(now, oldest time.Time) bool {
 
 // keep makes a the answer of e for as long as it serves.
 func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Time) {
-	e.answer, e.again = a, time.Time{}
+	e.answer, e.renewal, e.resume = a, time.Time{}, time.Time{}
 	if a.err != nil {
 		e.until = a.asked.Add(linkMaxAge)
 		return
@@ -82,15 +82,15 @@ func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Tim
 	if now.Before(e.until) {
 		return
 	}
-	e.answer, e.again = nil, time.Time{} // it is for those who wait, once
+	e.answer = nil // it is for those who wait, once
 	if same && e.hadLife {
-		e.again = a.asked.Add(lifeResolution)
+		e.resume = a.asked.Add(lifeResolution)
 	}
 }
 
 // retryRenewal sets when a renewal that failed is tried again.
 func (e *entry) retryRenewal(now time.Time) {
-	e.again = now.Add(max(renewalPause, e.until.Sub(now)/4))
+	e.renewal = now.Add(max(renewalPause, e.until.Sub(now)/4))
 }
 
 // schedule says until when a token serves and when it is renewed. Auth0 gives the
@@ -100,7 +100,7 @@ func (e *entry) retryRenewal(now time.Time) {
 func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
 	latest := a.asked.Add(maxAge)
 	e.until = latest
-	e.again = latest.Add(-jittered(maxAge / 10)) // many may have begun at once
+	e.renewal = latest.Add(-jittered(maxAge / 10)) // many may have begun at once
 	end := a.token.Expiry
 	if end.IsZero() || !end.Add(-expiryMargin).Before(latest) {
 		return
@@ -109,14 +109,14 @@ func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
 		e.steady = true
 	}
 	if same || e.steady {
-		e.until, e.again = end, time.Time{}
+		e.until, e.renewal = end, time.Time{}
 		if latest.Before(end) {
 			e.until = latest
 		}
 		return
 	}
 	e.until = end.Add(-expiryMargin)
-	e.again = e.until.Add(-jittered(min(renewalLead, e.until.Sub(a.asked)/4)))
+	e.renewal = e.until.Add(-jittered(min(renewalLead, e.until.Sub(a.asked)/4)))
 }
 
 // reject drops the answer if token is what it gives, once in a rejectInterval.
@@ -130,8 +130,7 @@ func (e *entry) reject(token *Token, now time.Time) bool {
 	case now.Sub(e.rejected) < rejectInterval:
 		return false
 	}
-	e.answer, e.again = nil, time.Time{}
-	e.rejected, e.dropped = now, true
+	e.answer, e.rejected, e.dropped = nil, now, true
 	return true
 }
 

@@ -250,3 +250,24 @@ func TestRenewalsAreSpreadOut(t *testing.T) {
 		s.asked(t, 2000)
 	})
 }
+
+// What a renewal says when it fails must not hold up those who need a token.
+func TestARenewalThatFailsAfterARejectHoldsUpNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(endless)
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		token := mustToken(t, c, caller, calendar)
+		time.Sleep(DefaultMaxAge * 19 / 20)
+		s.serveVault(after(time.Second, answering(500, "")))
+		mustToken(t, c, caller, calendar) // and asks
+		rejects(t, c, token, true)
+		time.Sleep(2 * time.Second)
+		s.serveVault(mint)
+		began := time.Now()
+		gets(t, c, caller, calendar, "ok")
+		if wait := time.Since(began); wait > 0 {
+			t.Errorf("it took %v", wait)
+		}
+	})
+}

@@ -79,7 +79,7 @@ func (t *Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // nobody else who waits for the same answer.
 func (c *Client) Token(ctx context.Context, caller *AccessToken, req Request) (*Token, error) {
 	now := time.Now()
-	a, err := c.ask(ctx, c.question(caller, req, now), time.Time{})
+	a, err := c.ask(ctx, c.question(caller, req, now), now.Add(-c.maxAge))
 	if err != nil {
 		return nil, err
 	}
