@@ -58,7 +58,7 @@ func (s *stage) startChild(ctx context.Context, role, config string) (*child, er
 		_ = cmd.Wait()
 		return nil, fmt.Errorf("the %s did not start: %s", role, c.stderr.String())
 	}
-	c.service, c.control, _ = strings.Cut(strings.TrimSpace(line), " ")
+	c.control, c.service, _ = strings.Cut(strings.TrimSpace(line), " ")
 	return c, nil
 }
 

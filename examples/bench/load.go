@@ -113,7 +113,7 @@ func (l load) drive(ctx context.Context, next func(i int64) (due time.Time, more
 	}
 	workers.Wait()
 	sum.elapsed = time.Since(start)
-	slices.Sort(sum.took)
+	sum.sort()
 	return sum
 }
 
@@ -131,15 +131,23 @@ func (l load) work(ctx context.Context, next func() (i int, due time.Time, more 
 			due = time.Now()
 		}
 		status, err := c.do(l.request(i), !l.unsafe)
-		own.took = append(own.took, time.Since(due))
-		if err != nil {
-			own.failed++
-			own.err = err
-			continue
-		}
-		own.statuses[status]++
+		own.note(time.Since(due), status, err)
 	}
 }
+
+func (r *results) note(took time.Duration, status int, err error) {
+	r.took = append(r.took, took)
+	if err == nil {
+		r.statuses[status]++
+		return
+	}
+	r.failed++
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *results) sort() { slices.Sort(r.took) }
 
 func (r *results) add(other *results) {
 	r.took = append(r.took, other.took...)

@@ -168,10 +168,13 @@ func run(ctx context.Context, o options) int {
 func (b *bench) measure(ctx context.Context, m measurement) {
 	start := time.Now()
 	fmt.Fprintf(os.Stderr, "%s: %s …", m.name, m.what)
-	s := &stage{bench: b}
+	s, before := &stage{bench: b}, len(b.rows)
 	err := m.run(ctx, s)
 	s.end()
 	fmt.Fprintf(os.Stderr, " %.0f s\n", time.Since(start).Seconds())
+	if ctx.Err() != nil { // what was measured last was cut short
+		b.rows, err = b.rows[:before], ctx.Err()
+	}
 	if err != nil {
 		b.failed = true
 		b.note(m.what, "", "not measured: "+err.Error(), "")

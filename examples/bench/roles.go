@@ -54,7 +54,7 @@ func play(role string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(service, control)
+	fmt.Println(control, service)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 	return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -22,7 +21,7 @@ func (b *bench) throughput(ctx context.Context, p *proxy, token string, d time.D
 		return b.runWrk(ctx, p.address, token, d)
 	}
 	r := same(p.address, get(p.address, "/", token), closedConns).flatOut(ctx, d)
-	return float64(len(r.took)) / r.elapsed.Seconds(), errors.Join(r.check(), ctx.Err())
+	return float64(len(r.took)) / r.elapsed.Seconds(), r.check()
 }
 
 var (
