@@ -65,7 +65,7 @@ func atOnce(address string, request []byte, calls int) (*results, error) {
 	start := time.Now()
 	for _, c := range conns {
 		waiting.Go(func() {
-			status, err := c.do(request, false)
+			status, err := c.do(request)
 			mu.Lock()
 			defer mu.Unlock()
 			sum.note(time.Since(start), status, err)

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,8 +17,10 @@ import (
 type load struct {
 	address string
 	request func(i int) []byte // the i-th, as it goes over the wire
-	unsafe  bool               // not to be sent again on a new connection
 	conns   int                // at most so many requests are on the way
+
+	// send, if set, is a client that sends instead.
+	send func(ctx context.Context) (status int, err error)
 }
 
 // same is the same request again and again.
@@ -130,7 +131,13 @@ func (l load) work(ctx context.Context, next func() (i int, due time.Time, more 
 		if due.IsZero() {
 			due = time.Now()
 		}
-		status, err := c.do(l.request(i), !l.unsafe)
+		var status int
+		var err error
+		if l.send != nil {
+			status, err = l.send(ctx)
+		} else {
+			status, err = c.do(l.request(i))
+		}
 		own.note(time.Since(due), status, err)
 	}
 }
@@ -163,27 +170,16 @@ func (r *results) add(other *results) {
 // patience is how long a request may take before it counts as failed.
 const patience = 30 * time.Second
 
-// conn is a connection that is opened when needed.
+// conn is a connection that is opened when needed. It does much less than an
+// HTTP client of Go's, which would take a good part of the load's core.
 type conn struct {
 	address string
 	net     net.Conn
 	reader  *bufio.Reader
 }
 
-// do sends a request and reads the whole answer. A connection that was used
-// before may have been closed since by the other side, which no client can know.
-// Then, if again is true, the request is sent once more on a new one, as HTTP
-// clients do with those that change nothing (RFC 9110 §9.2.2).
-func (c *conn) do(request []byte, again bool) (status int, err error) {
-	used := c.net != nil
-	status, err = c.try(request)
-	if err != nil && used && again && !isTimeout(err) {
-		status, err = c.try(request)
-	}
-	return status, err
-}
-
-func (c *conn) try(request []byte) (status int, err error) {
+// do sends a request and reads the whole answer.
+func (c *conn) do(request []byte) (status int, err error) {
 	if err := c.open(); err != nil {
 		return 0, err
 	}
@@ -227,9 +223,4 @@ func (c *conn) close() {
 		_ = c.net.Close()
 		c.net = nil
 	}
-}
-
-func isTimeout(err error) bool {
-	timeout, ok := errors.AsType[net.Error](err)
-	return ok && timeout.Timeout()
 }

@@ -99,7 +99,7 @@ func (s *stage) startCaddy(ctx context.Context, admin, global, site string) (*pr
 func (s *stage) warm(p *proxy, token string) error {
 	c := &conn{address: p.address}
 	defer c.close()
-	status, err := c.do(get(p.address, "/", token), true)
+	status, err := c.do(get(p.address, "/", token))
 	if err != nil {
 		return err
 	}
@@ -111,9 +111,7 @@ func (s *stage) warm(p *proxy, token string) error {
 }
 
 // get is a request as it goes over the wire, with four headers.
-func get(address, path, token string) []byte { return request("GET", address, path, token, "") }
-
-func request(method, address, path, token, more string) []byte {
-	return fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: */*\r\nUser-Agent: agent/1.0\r\nX-Request-Id: 4bf92f3577b34da6\r\n%s\r\n",
-		method, path, address, token, more)
+func get(address, path, token string) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: */*\r\nUser-Agent: agent/1.0\r\nX-Request-Id: 4bf92f3577b34da6\r\n\r\n",
+		path, address, token)
 }

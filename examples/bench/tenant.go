@@ -164,8 +164,8 @@ func (d *door) admit(conn net.Conn) bool {
 	return d.state == open
 }
 
-// busiestSecond is the most attempts in any second while the tenant was down.
-func (d *door) busiestSecond() (most int) {
+// attemptsWhileDown is how many there were, and the most in any second.
+func (d *door) attemptsWhileDown() (all, busiest int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	first := 0
@@ -173,9 +173,9 @@ func (d *door) busiestSecond() (most int) {
 		for at.Sub(d.attempts[first]) >= time.Second {
 			first++
 		}
-		most = max(most, i-first+1)
+		busiest = max(busiest, i-first+1)
 	}
-	return most
+	return len(d.attempts), busiest
 }
 
 // serve puts the door in front of a tenant.
