@@ -68,7 +68,7 @@ func (s *stage) measureMemory(ctx context.Context, p *proxy, tokens []string) er
 func (s *stage) memory(ctx context.Context, p *proxy) (int64, error) {
 	s.upstream.closeIdle()
 	now, err := p.settled(ctx)
-	return now.Memory, err
+	return int64(now.Memory), err //nolint:gosec // far from overflowing
 }
 
 func (s *stage) measureCrowdLatency(ctx context.Context, crowded, lone *proxy, tokens []string) error {

@@ -64,8 +64,8 @@ func (s *stage) startChild(ctx context.Context, role, config string) (*child, er
 
 // state is what a child tells about itself.
 type state struct {
-	Memory     int64 `json:"memory"` // heap and stacks in use, in bytes
-	Goroutines int   `json:"goroutines"`
+	Memory     uint64 `json:"memory"` // heap and stacks in use, in bytes
+	Goroutines int    `json:"goroutines"`
 }
 
 // settled is the state after a garbage collection, and now without one.

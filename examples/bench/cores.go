@@ -25,7 +25,7 @@ func findCores(ctx context.Context) cores {
 	if err != nil {
 		return cores{}
 	}
-	out, err := exec.CommandContext(ctx, taskset, "-pc", strconv.Itoa(os.Getpid())).Output()
+	out, err := exec.CommandContext(ctx, taskset, "-pc", strconv.Itoa(os.Getpid())).Output() //nolint:gosec // our own id
 	_, list, found := strings.Cut(string(out), "list: ")
 	if err != nil || !found {
 		return cores{}

@@ -82,6 +82,10 @@ type expiring struct {
 	life, leeway time.Duration // of the stand-in
 	most         time.Duration // until so many tokens were replaced
 	maxWait      time.Duration // that any request may take
+
+	tenant  *tenant
+	standIn *standIn
+	proxy   *proxy
 }
 
 // exchangeTime is how long the tenant takes for an exchange while tokens
@@ -112,33 +116,33 @@ func measureExpiries(ctx context.Context, s *stage) error {
 			life: 30 * time.Second, leeway: 25 * time.Second, most: 150 * time.Second, maxWait: exchangeTime / 2,
 		},
 	}
-	var both sync.WaitGroup
-	outcomes, errs := make([]*expiries, len(kinds)), make([]error, len(kinds))
-	for i, kind := range kinds {
-		p, t, in, err := s.startExpiring(ctx, kind)
-		if err != nil {
+	for i := range kinds {
+		if err := s.startExpiring(ctx, &kinds[i]); err != nil {
 			return err
 		}
-		both.Go(func() { outcomes[i], errs[i] = s.expire(ctx, kind, p, t, in) })
+	}
+	var both sync.WaitGroup
+	outcomes, errs := make([]*expiries, len(kinds)), make([]error, len(kinds))
+	for i := range kinds {
+		both.Go(func() { outcomes[i], errs[i] = s.expire(ctx, &kinds[i]) })
 	}
 	both.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for i, kind := range kinds {
-		s.rowExpiries(kind, outcomes[i])
+	for i := range kinds {
+		s.rowExpiries(&kinds[i], outcomes[i])
 	}
 	return nil
 }
 
-func (s *stage) startExpiring(ctx context.Context, kind expiring) (*proxy, *tenant, *standIn, error) {
-	t, in, err := s.startStandIn(kind.life, kind.leeway)
-	if err != nil {
-		return nil, nil, nil, err
+func (s *stage) startExpiring(ctx context.Context, kind *expiring) (err error) {
+	if kind.tenant, kind.standIn, err = s.startStandIn(kind.life, kind.leeway); err != nil {
+		return err
 	}
-	t.delay.Store(int64(exchangeTime))
-	p, err := s.startModule(ctx, t)
-	return p, t, in, err
+	kind.tenant.delay.Store(int64(exchangeTime))
+	kind.proxy, err = s.startModule(ctx, kind.tenant)
+	return err
 }
 
 // expiries are what became of some.
@@ -150,7 +154,8 @@ type expiries struct {
 }
 
 // expire makes traffic until ten tokens were replaced.
-func (s *stage) expire(ctx context.Context, kind expiring, p *proxy, t *tenant, in *standIn) (*expiries, error) {
+func (s *stage) expire(ctx context.Context, kind *expiring) (*expiries, error) {
+	t, in, p := kind.tenant, kind.standIn, kind.proxy
 	token, err := t.issue(user(0))
 	if err != nil {
 		return nil, err
@@ -181,7 +186,7 @@ func (s *stage) expire(ctx context.Context, kind expiring, p *proxy, t *tenant, 
 	return e, nil
 }
 
-func (s *stage) rowExpiries(kind expiring, e *expiries) {
+func (s *stage) rowExpiries(kind *expiring, e *expiries) {
 	s.row("steady traffic of one user, ten expiries, "+kind.name, kind.reach,
 		fmt.Sprintf("%d exchanges for %d new tokens, longest %v of %v for an exchange, %d over, %d failed",
 			e.exchanges, e.replaced, e.longest().Round(time.Millisecond), exchangeTime, e.slow, e.notOK()),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"slices"
@@ -47,7 +48,7 @@ func (r *results) percentile(p float64) time.Duration {
 	if len(r.took) == 0 {
 		return 0
 	}
-	return r.took[min(len(r.took)-1, int(p/100*float64(len(r.took))))]
+	return r.took[max(0, int(math.Ceil(p/100*float64(len(r.took))))-1)]
 }
 
 func (r *results) longest() time.Duration { return r.percentile(100) }

@@ -37,7 +37,7 @@ func inTurns(pairs int, first, second func() (float64, error)) (*paired, error) 
 // ratio is the median of the pairs' own.
 func (p *paired) ratio() float64 { return median(p.ratios) }
 
-// String is the ratio with the smallest and the largest, and both medians.
+// describe is the ratio with the smallest and the largest, and both medians.
 func (p *paired) describe(unit string) string {
 	return fmt.Sprintf("%.2f (%.2f to %.2f); %.4g against %.4g %s", p.ratio(),
 		slices.Min(p.ratios), slices.Max(p.ratios), median(p.first), median(p.second), unit)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 )
 
 // bench is one run of the program.
@@ -89,8 +90,8 @@ type stage struct {
 func (s *stage) later(f func()) { s.closers = append(s.closers, f) }
 
 func (s *stage) end() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
+	for _, closer := range slices.Backward(s.closers) {
+		closer()
 	}
 	s.upstream.closeIdle()
 }

@@ -16,7 +16,7 @@ const (
 	agentID    = "demo-agent"
 	audience   = "https://agents.example.com/"
 	vaultID    = "vault-exchange"
-	vaultKey   = "vault-exchange-secret" //nolint:gosec // the local tenant's, see auth0test.Seeds
+	vaultKey   = "vault-exchange-secret" // the local tenant's, see auth0test.Seeds
 	connection = "google-oauth2"
 	calendar   = "https://www.googleapis.com/auth/calendar.readonly"
 
