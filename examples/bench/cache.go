@@ -83,7 +83,7 @@ func (s *stage) measureCrowdLatency(ctx context.Context, crowded, lone *proxy, t
 			return milliseconds(r.percentile(50)), r.check()
 		}
 	}
-	p, err := inTurns(s.pairs, of(crowded, len(tokens), &slowest), of(lone, 1, &slowestAlone))
+	p, err := inTurns(min(s.pairs, 5), of(crowded, len(tokens), &slowest), of(lone, 1, &slowestAlone))
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (s *stage) measureCrowdLatency(ctx context.Context, crowded, lone *proxy, t
 // twice as many everything is full that has a limit; from there to ten times as
 // many memory may grow by a tenth of what the users cost until then.
 func measureCap(ctx context.Context, s *stage) error {
-	most := s.scale(5000, 200)
+	most := s.scale(2500, 200)
 	t, _, err := s.startStandIn(time.Hour, 0)
 	if err != nil {
 		return err

@@ -169,11 +169,13 @@ func (s *stage) expire(ctx context.Context, kind *expiring) (*expiries, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		// To the middle of the life of the tenth: its exchange has landed by then.
-		for in.replaced()-before < s.scale(10, 1) && sleepUntil(ctx, time.Now().Add(exchangeTime)) {
+		defer stop()
+		for in.replaced()-before < s.scale(10, 1) {
+			if !sleepUntil(ctx, time.Now().Add(exchangeTime)) {
+				return
+			}
 		}
-		sleepUntil(ctx, time.Now().Add(2*exchangeTime))
-		stop()
+		sleepUntil(ctx, time.Now().Add(2*exchangeTime)) // the last exchange lands
 	}()
 	limit := time.Duration(s.scale(int(kind.most), int(15*time.Second)))
 	r := same(p.address, get(p.address, "/", token), fixedConns).atRate(ctx, 100, limit)

@@ -36,11 +36,11 @@
 //
 // # Where to read on
 //
-// setup.go, tenant.go, standin.go and upstream.go (what is around the proxies),
-// proxy.go, child.go and roles.go (the proxies), load.go, pace.go and wrk.go (how
-// it measures), pairs.go (what it makes of that), then any measurement:
-// throughput.go, handler.go, exchanges.go, cache.go, keys.go, outages.go,
-// refused.go, reload.go, streaming.go.
+// setup.go, cores.go, machine.go, tenant.go, standin.go and upstream.go (what is around the
+// proxies), proxy.go, child.go and roles.go (the proxies), load.go, pace.go and
+// wrk.go (how it measures), pairs.go and table.go (what it makes of that), then
+// any measurement: throughput.go, handler.go, exchanges.go, cache.go, keys.go,
+// outages.go, refused.go, reload.go, streaming.go.
 package main
 
 import (

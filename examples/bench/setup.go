@@ -18,6 +18,7 @@ type bench struct {
 	options
 	table
 	head     string // of the table
+	started  cpuTime
 	cores    cores
 	wrk      string // the program, or empty
 	dir      string // for what children write
@@ -25,7 +26,7 @@ type bench struct {
 }
 
 func newBench(ctx context.Context, o options) (b *bench, err error) {
-	b = &bench{options: o, cores: findCores(ctx)}
+	b = &bench{options: o, cores: findCores(ctx), started: readCPUTime()}
 	if !o.builtin {
 		b.wrk, _ = exec.LookPath("wrk") // without it, by ourselves
 	}
