@@ -1,12 +1,10 @@
 package caddymodule
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -92,15 +90,19 @@ func (a *Attach) value(token *vault.Token) string {
 // credential. It is a copy because Caddy runs handle_errors on the original: an
 // error page's backend must not get the token.
 func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
-	attach := &c.handler.Attach
-	s := stripper{credential: c.credential, names: append(slices.Clone(credentialHeaders), fold(attach.header()))}
+	s := stripper{names: c.handler.stripped, credential: c.credential}
 	if c.outer != nil {
-		s.names = append(s.names, fold(c.outer.handler.Attach.header()))
+		s.names = append(slices.Clone(s.names), c.outer.handler.stripped...)
 	}
-	out := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-	out.Header = maps.Clone(r.Header)
-	s.strip(out.Header)
-	out.Header[attach.header()] = []string{attach.value(token)}
+	out := r.WithContext(c)
+	out.Header = make(http.Header, len(r.Header)+1)
+	for name, values := range r.Header {
+		if !s.takes(name, values) {
+			out.Header[name] = c.room.copy(values)
+		}
+	}
+	s.stripLists(out.Header)
+	out.Header[c.handler.attached] = c.room.copy([]string{c.handler.Attach.value(token)})
 
 	if r.Trailer != nil {
 		// The server fills this map when the body has been read to its end, with
@@ -111,8 +113,33 @@ func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
 	return out
 }
 
+// room is where copies of header values are kept: as many as most messages have
+// in the call itself. They have to be copies, since others edit values in place.
+type room struct {
+	values [16]string
+	used   int
+}
+
+func (m *room) copy(values []string) []string {
+	if len(values) > len(m.values)-m.used {
+		return slices.Clone(values)
+	}
+	first := m.used
+	m.used += copy(m.values[first:], values)
+	return m.values[first:m.used:m.used]
+}
+
 // credentialHeaders are where a client's own credentials are, folded.
 var credentialHeaders = []string{"authorization", "dpop", "proxy-authorization"}
+
+// withCredentialHeaders returns them and the folded name of one header more.
+func withCredentialHeaders(header string) []string {
+	names := slices.Clone(credentialHeaders)
+	if folded := fold(header); !slices.Contains(names, folded) {
+		names = append(names, folded)
+	}
+	return names
+}
 
 // stripper removes from a header what the upstream must not get.
 type stripper struct {
@@ -123,35 +150,62 @@ type stripper struct {
 // fold maps the names that some servers take for the same header to one: CGI
 // and its heirs make one variable of X-Api-Key, X_Api_Key and x.api.key, the
 // most thorough of them whatever stands between the letters and digits.
-func fold(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
-			return r
-		case 'A' <= r && r <= 'Z':
-			return r + ('a' - 'A')
-		}
-		return '-'
-	}, name)
+func fold(name string) string { return strings.Map(foldRune, name) }
+
+func foldRune(r rune) rune {
+	switch {
+	case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
+		return r
+	case 'A' <= r && r <= 'Z':
+		return r + ('a' - 'A')
+	}
+	return '-'
 }
 
-func (s stripper) strips(name string) bool { return slices.Contains(s.names, fold(name)) }
+// foldsTo tells whether fold(name) is folded, without making it.
+func foldsTo(name, folded string) bool {
+	i := 0
+	for _, r := range name {
+		if i == len(folded) || foldRune(r) != rune(folded[i]) {
+			return false
+		}
+		i++
+	}
+	return i == len(folded)
+}
+
+func (s stripper) strips(name string) bool {
+	return slices.ContainsFunc(s.names, func(folded string) bool { return foldsTo(name, folded) })
+}
 
 func (s stripper) strip(header http.Header) {
 	for name, values := range header {
-		switch {
-		case s.strips(name), s.holdsCredential(values):
+		if s.takes(name, values) {
 			delete(header, name)
-		case name == "Connection" || name == "Trailer":
-			setList(header, name, s.stripTokens(values))
-		case name == "Cookie":
-			setList(header, name, stripCookies(values))
 		}
 	}
+	s.stripLists(header)
+}
+
+// takes tells whether a header has to go as a whole.
+func (s stripper) takes(name string, values []string) bool {
+	return s.strips(name) || s.holdsCredential(values)
 }
 
 func (s stripper) holdsCredential(values []string) bool {
 	return s.credential != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, s.credential) })
+}
+
+// stripLists removes parts of headers.
+func (s stripper) stripLists(header http.Header) {
+	for _, name := range []string{"Connection", "Trailer"} {
+		if values := header[name]; len(values) > 0 {
+			setList(header, name, s.stripTokens(values))
+		}
+	}
+	if values := header["Cookie"]; len(values) > 0 {
+		setList(header, "Cookie", stripCookies(values))
+	}
 }
 
 // stripTokens removes what names one of our headers from lists of names: a
@@ -197,8 +251,7 @@ func isOwnCookie(pair string) bool {
 	return linkflow.IsCookie(textproto.TrimString(name))
 }
 
-// setList replaces the values, on a fresh slice: the old one is the original
-// request's too.
+// setList replaces the values; a header without any goes.
 func setList(header http.Header, name string, values []string) {
 	if len(values) == 0 {
 		delete(header, name)

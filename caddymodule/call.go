@@ -16,25 +16,37 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// call is one request on its way through a Handler. It travels on with the
-// request: a second token_vault on the same request goes on from what the first
-// one, the outer, found out.
+// call is one request on its way through a Handler. It is the context of the
+// request that goes on: a second token_vault there goes on from what the first
+// one, the outer, found out. All that a call needs is in it, since it is made for
+// each.
 type call struct {
+	context.Context // of the request that came
+
 	handler    *Handler
 	outer      *call
 	caller     *vault.AccessToken // nil until verified
 	credential string             // the agent's
 	request    vault.Request
-	late       bool            // the body did not end in time, which looks like an agent that hung up
-	writer     *responseWriter // nil until the request goes on
+	late       bool // the body did not end in time, which looks like an agent that hung up
+	writer     responseWriter
+	room       room // for the headers of the request that goes on
 }
 
 type callKey struct{}
 
+// Value implements context.Context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	outer, _ := r.Context().Value(callKey{}).(*call)
-	c := &call{handler: h, outer: outer}
+	c := &call{Context: r.Context(), handler: h, outer: outer}
 	token, err := c.obtain(r)
 	if err != nil && c.held(w, r, err) {
 		token, err = c.obtainAgain(r)
@@ -47,8 +59,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		entry.Write(zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
 	}
 
-	c.writer = newResponseWriter(w)
-	err = next.ServeHTTP(c.writer, c.outgoing(r, token))
+	c.writer.ResponseWriter = w
+	err = next.ServeHTTP(&c.writer, c.outgoing(r, token))
 	c.writer.scrub() // the trailers
 	if c.writer.status == http.StatusUnauthorized && !c.writer.ours && h.tenant.vault.Reject(token) {
 		h.logger.Info("the provider refuses its own token; the next request asks the vault again",

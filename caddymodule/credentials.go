@@ -32,7 +32,7 @@ func bearerToken(r *http.Request) (string, error) {
 	switch {
 	case token == "":
 		return "", malformed("no token after Bearer")
-	case strings.ContainsAny(token, " \t,"):
+	case strings.Contains(token, " "), strings.Contains(token, "\t"), strings.Contains(token, ","):
 		return "", malformed("more than one word after Bearer")
 	case len(token) > vault.MaxTokenSize:
 		return "", malformed("an access token over 8 KiB")

@@ -102,6 +102,8 @@ type Handler struct {
 
 	tenant       *Tenant
 	allowClients []string
+	attached     string   // the header that carries the provider's token
+	stripped     []string // what nobody else may set, see stripper
 	logger       *zap.Logger
 }
 
@@ -127,9 +129,11 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if h.allowClients, err = expandList(caddy.NewReplacer(), "allow_clients", allowed); err != nil {
 		return err
 	}
-	if h.Attach.header() != "Authorization" {
+	h.attached = h.Attach.header()
+	h.stripped = withCredentialHeaders(h.attached)
+	if h.attached != "Authorization" {
 		h.logger.Warn("Caddy's DEBUG log prints this header, and with it the provider's token, when it proxies a request",
-			zap.String("header", h.Attach.header()), zap.String("connection", h.Connection))
+			zap.String("header", h.attached), zap.String("connection", h.Connection))
 	}
 	return nil
 }

@@ -12,13 +12,9 @@ import (
 // responseWriter passes the upstream's answer on, less what only we may say:
 // Token-Vault-Error, and the link pages' cookies. It buffers nothing.
 type responseWriter struct {
-	*caddyhttp.ResponseWriterWrapper
+	caddyhttp.ResponseWriterWrapper
 	status int  // of the final answer; 0 until there is one
 	ours   bool // an inner token_vault is answering through it
-}
-
-func newResponseWriter(w http.ResponseWriter) *responseWriter {
-	return &responseWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 }
 
 // WriteHeader implements http.ResponseWriter.
