@@ -89,7 +89,7 @@ func (a *Attach) value(token *vault.Token) string {
 // outgoing returns a copy of r with the provider's token and without any other
 // credential. It is a copy because Caddy runs handle_errors on the original: an
 // error page's backend must not get the token.
-func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
+func (c *call) outgoing(r *http.Request) *http.Request {
 	s := stripper{names: c.handler.stripped, credential: c.credential}
 	if c.outer != nil {
 		s.names = append(slices.Clone(s.names), c.outer.handler.stripped...)
@@ -102,7 +102,7 @@ func (c *call) outgoing(r *http.Request, token *vault.Token) *http.Request {
 		}
 	}
 	s.stripLists(out.Header)
-	out.Header[c.handler.attached] = c.room.copy([]string{c.handler.Attach.value(token)})
+	out.Header[c.handler.attached] = c.room.copy([]string{c.handler.Attach.value(c.token)})
 
 	if r.Trailer != nil {
 		// The server fills this map when the body has been read to its end, with

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -18,8 +20,8 @@ import (
 
 // call is one request on its way through a Handler. It is the context of the
 // request that goes on: a second token_vault there goes on from what the first
-// one, the outer, found out. All that a call needs is in it, since it is made for
-// each.
+// one, the outer, found out. One is made for each request, so all that a call
+// needs is in it.
 type call struct {
 	context.Context // of the request that came
 
@@ -29,18 +31,17 @@ type call struct {
 	credential string             // the agent's
 	request    vault.Request
 	late       bool // the body did not end in time, which looks like an agent that hung up
-	writer     responseWriter
-	room       room // for the headers of the request that goes on
-}
 
-type callKey struct{}
+	// From when the request goes on:
+	token    *vault.Token
+	writer   responseWriter
+	room     room // for values of headers
+	replaced bool // an inner token_vault sent another token
+	replay   replay
 
-// Value implements context.Context.
-func (c *call) Value(key any) any {
-	if key == (callKey{}) {
-		return c
-	}
-	return c.Context.Value(key)
+	mu     sync.Mutex
+	groups map[string]struct{} // see ownGroups
+	ending atomic.Pointer[ending]
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -49,7 +50,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	c := &call{Context: r.Context(), handler: h, outer: outer}
 	token, err := c.obtain(r)
 	if err != nil && c.held(w, r, err) {
-		token, err = c.obtainAgain(r)
+		token, err = c.obtainAgain(r.Context())
 	}
 	if err != nil {
 		return c.refuse(w, r, err)
@@ -58,15 +59,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if entry := h.logger.Check(zapcore.DebugLevel, "attaching the provider's token"); entry != nil {
 		entry.Write(zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
 	}
-
-	c.writer.ResponseWriter = w
-	err = next.ServeHTTP(&c.writer, c.outgoing(r, token))
-	c.writer.scrub() // the trailers
-	if c.writer.status == http.StatusUnauthorized && !c.writer.ours && h.tenant.vault.Reject(token) {
-		h.logger.Info("the provider refuses its own token; the next request asks the vault again",
-			zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
-	}
-	return err
+	c.replay.possible = repeatable(r)
+	return c.goOn(w, r, next, token) //nolint:contextcheck // the call is the context
 }
 
 // obtain checks the call, in the order of the README's table, and gets the

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,26 +49,23 @@ func (c *call) held(w http.ResponseWriter, r *http.Request, err error) bool {
 }
 
 // obtainAgain is obtain after a wait, in which the agent's token may have ended.
-func (c *call) obtainAgain(r *http.Request) (_ *vault.Token, err error) {
-	if c.caller, err = c.handler.tenant.vault.Verify(r.Context(), c.credential); err != nil {
+func (c *call) obtainAgain(ctx context.Context) (_ *vault.Token, err error) {
+	if c.caller, err = c.handler.tenant.vault.Verify(ctx, c.credential); err != nil {
 		return nil, err
 	}
 	if err := c.handler.checkPolicy(c.caller); err != nil {
 		return nil, err
 	}
-	return c.handler.tenant.vault.Token(r.Context(), c.caller, c.request)
+	return c.handler.tenant.vault.Token(ctx, c.caller, c.request)
 }
 
 // mayHold tells whether the route holds requests with that method. What a safe
 // one does is harmless also when the agent has forgotten about it.
 func (h *Handler) mayHold(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return h.Hold > 0
-	case http.MethodConnect:
+	if method == http.MethodConnect {
 		return false // its body is a tunnel
 	}
-	return h.Hold > 0 && h.HoldAny
+	return h.Hold > 0 && (isSafe(method) || h.HoldAny)
 }
 
 // takeBody reads the body into memory: only when it has been read does the

@@ -165,7 +165,7 @@ func TestAnUpstreams401DropsTheTokenOnceAMinute(t *testing.T) {
 		t.Errorf("%d exchanges, want the first and one after the 401", n)
 	}
 	_ = p.get("/", p.token(bob))
-	if n := p.exchanges(); n != 3 {
+	if n := p.exchanges(); n != 4 {
 		t.Errorf("%d exchanges: bob's token is another entry", n)
 	}
 }
