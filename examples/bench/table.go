@@ -28,7 +28,7 @@ func (t *table) note(what, reach, measured, verdict string) {
 }
 
 func (b *bench) print(out io.Writer) {
-	fmt.Fprintf(out, "%s; %.1f %% of the cores' time went to other machines\n\n", b.head, readCPUTime().stolenSince(b.started))
+	fmt.Fprintf(out, "%s; %s\n\n", b.head, readCPUTime().others(b.started))
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "what\treach\tmeasured\t")
 	for _, r := range b.rows {
