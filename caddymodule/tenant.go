@@ -127,7 +127,7 @@ type Link struct {
 // Cache bounds what is kept in memory.
 type Cache struct {
 	// How many answers of the vault are kept, and how many access tokens that were
-	// verified. Default: 100000.
+	// verified and are still used. Default: 100000.
 	MaxEntries int `json:"max_entries,omitempty"`
 
 	// How long a provider's token is kept at most, and thus the longest that a

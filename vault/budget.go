@@ -7,14 +7,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxBudgets bounds how many budgets are remembered.
-const maxBudgets = 100_000
+const (
+	// maxBudgets bounds how many budgets are remembered.
+	maxBudgets = 100_000
+
+	// minSweep is how many are not worth looking through.
+	minSweep = 1000
+)
 
 // budgets are token buckets by name. They keep a looping agent from spending
 // the tenant's rate limit for everybody else.
 type budgets struct {
 	mu      sync.Mutex
 	buckets map[string]*rate.Limiter
+	sweepAt int // how many there are when those that are whole again are forgotten next
 }
 
 // spend takes one call off the budget of who. It returns 0, or how long to wait
@@ -43,10 +49,11 @@ func (b *budgets) spend(kind, who string, perSecond float64, burst int) (wait ti
 	return wait
 }
 
-// makeRoom forgets budgets that are whole again: a new one would equal them.
-// While maxBudgets are being spent at once, it forgets any.
+// makeRoom forgets budgets that are whole again: a new one would equal them. It
+// looks at all only when they have doubled since. While maxBudgets are being spent
+// at once, it forgets any.
 func (b *budgets) makeRoom() {
-	if len(b.buckets) < maxBudgets {
+	if len(b.buckets) < max(b.sweepAt, minSweep) {
 		return
 	}
 	for name, limiter := range b.buckets {
@@ -56,8 +63,9 @@ func (b *budgets) makeRoom() {
 	}
 	for name := range b.buckets {
 		if len(b.buckets) < maxBudgets {
-			return
+			break
 		}
 		delete(b.buckets, name)
 	}
+	b.sweepAt = min(2*len(b.buckets), maxBudgets)
 }

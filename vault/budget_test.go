@@ -125,3 +125,16 @@ func TestRememberedBudgetsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+func TestBudgetsOfUsersWhoDoNotComeBackAreForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var b budgets
+		for i := range 20 * minSweep {
+			b.spend("user", fmt.Sprint("one-time-", i), 1, 10)
+			time.Sleep(time.Second)
+		}
+		if n := len(b.buckets); n > minSweep {
+			t.Errorf("%d budgets", n)
+		}
+	})
+}

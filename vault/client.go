@@ -76,8 +76,9 @@ type Config struct {
 	// an account disconnected elsewhere lives on here. Default: DefaultMaxAge.
 	MaxAge time.Duration
 
-	// MaxEntries bounds how many answers are kept, and how many verified access
-	// tokens. Default: DefaultMaxEntries.
+	// MaxEntries bounds how many answers are kept. Of verified access tokens as many
+	// are kept while they are used, and never many more than twice as many. Default:
+	// DefaultMaxEntries.
 	MaxEntries int
 
 	// UserBudget is how many exchanges per minute one agent may cause for one

@@ -20,9 +20,9 @@ const (
 	// failed.
 	renewalPause = time.Second
 
-	// lifeResolution is how finely the vault counts a token's life: one that it
-	// gives again with a life of 0 s ends within this time.
-	lifeResolution = time.Second
+	// lastSecond is between two exchanges while the vault gives a token again whose
+	// life it counts as 0 s: it counts whole seconds, so this is over after one.
+	lastSecond = 500 * time.Millisecond
 
 	// rejectInterval separates two drops of one entry. An upstream path that
 	// answers 401 to everybody must not cost an exchange per request.
@@ -84,7 +84,7 @@ func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Tim
 	}
 	e.answer = nil // it is for those who wait, once
 	if same && e.hadLife {
-		e.resume = a.asked.Add(lifeResolution)
+		e.resume = a.asked.Add(lastSecond)
 	}
 }
 

@@ -63,12 +63,14 @@ func (v *verifiedTokens) get(id tokenID, raw string) *verifiedToken {
 	return t
 }
 
-// put keeps t; of all shards together about most tokens are kept.
+// put keeps t. As many tokens as most are kept while they are used, whichever
+// shards they fall into, and not many more than twice as many at any time.
 func (v *verifiedTokens) put(id tokenID, t *verifiedToken, most int) {
 	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if len(shard.young) >= max(1, most/verifiedShards/2) {
+	share := most / verifiedShards
+	if len(shard.young) > share+share/8 {
 		shard.young, shard.old = nil, shard.young
 	}
 	if shard.young == nil {

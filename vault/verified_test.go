@@ -126,8 +126,23 @@ func TestVerifiedTokensAreBounded(t *testing.T) {
 	for i := range tokens.shards {
 		kept += len(tokens.shards[i].young) + len(tokens.shards[i].old)
 	}
-	if kept > most+2*verifiedShards {
+	if kept > 2*(most+most/8+verifiedShards) {
 		t.Errorf("%d tokens are kept", kept)
+	}
+}
+
+func TestAsManyTokensAsMayBeKeptStayVerified(t *testing.T) {
+	const most = 100_000
+	tokens := &NewCache().verified
+	raws := make([]string, most)
+	for i := range raws {
+		raws[i] = strconv.Itoa(i)
+		tokens.put(tokens.id(raws[i], ""), &verifiedToken{token: &AccessToken{raw: NewSecret(raws[i])}}, most)
+	}
+	for _, raw := range raws {
+		if tokens.get(tokens.id(raw, ""), raw) == nil {
+			t.Fatal("a token in use was forgotten")
+		}
 	}
 }
 

@@ -102,9 +102,8 @@ const exchangeTime = 400 * time.Millisecond
 // With a leeway the tenant replaces a token while it is still good, so one that
 // is asked for early enough is there before anybody needs it. Auth0's leeway is
 // not known; 60 seconds would make ten expiries take hours, so life and leeway
-// are shortened together. 25 seconds of leeway are more than the 20 before the
-// end in which a proxy may be expected to ask ahead, and 30 of life leave 5 in
-// which nothing is to be asked.
+// are shortened together: the module asks ten seconds before the end at most, and
+// 15 seconds of leeway are more than that.
 func measureExpiries(ctx context.Context, s *stage) error {
 	kinds := []expiring{
 		{
@@ -113,7 +112,7 @@ func measureExpiries(ctx context.Context, s *stage) error {
 		},
 		{
 			name: "refresh_leeway before the end", reach: "1 exchange an expiry, 0 waited, 0 failed",
-			life: 30 * time.Second, leeway: 25 * time.Second, most: 150 * time.Second, maxWait: exchangeTime / 2,
+			life: 20 * time.Second, leeway: 15 * time.Second, most: 150 * time.Second, maxWait: exchangeTime / 2,
 		},
 	}
 	for i := range kinds {
