@@ -412,7 +412,12 @@ func (p *proxy) logLine(text string) map[string]any {
 // eventually waits until something is so.
 func (p *proxy) eventually(what string, so func() bool) {
 	p.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	p.eventuallyWithin(10*time.Second, what, so)
+}
+
+func (p *proxy) eventuallyWithin(patience time.Duration, what string, so func() bool) {
+	p.t.Helper()
+	deadline := time.Now().Add(patience)
 	for !so() {
 		if time.Now().After(deadline) {
 			text := p.Log.String()
