@@ -159,10 +159,12 @@ func (p *proxy) begin(users []user, connections int, path string) *traffic {
 // beginWith is begin with the user of every call made up.
 func (p *proxy) beginWith(next func(n int) user, connections int, path string) *traffic {
 	p.t.Helper()
-	l := &traffic{
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}},
-		stop:   make(chan struct{}),
-	}
+	return p.beginOver(&http.Transport{MaxIdleConnsPerHost: connections}, next, connections, path)
+}
+
+func (p *proxy) beginOver(transport http.RoundTripper, next func(n int) user, connections int, path string) *traffic {
+	p.t.Helper()
+	l := &traffic{client: &http.Client{Transport: transport}, stop: make(chan struct{})}
 	for connection := range connections {
 		l.under.Go(func() {
 			for n := connection; ; n += connections {
