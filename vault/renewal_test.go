@@ -224,6 +224,7 @@ func TestRenewalsAreSpreadOut(t *testing.T) {
 		s := newTenant()
 		s.serveVault(endless)
 		c := s.client(t, Config{TenantBudget: 1e6})
+		var mu sync.Mutex
 		seconds := map[time.Duration]int{}
 		began := time.Now()
 		callers := make([]*AccessToken, 1000)
@@ -232,7 +233,9 @@ func TestRenewalsAreSpreadOut(t *testing.T) {
 			mustToken(t, c, callers[i], calendar)
 		}
 		s.serveVault(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
 			seconds[time.Since(began).Round(10*time.Second)]++
+			mu.Unlock()
 			endless(w, r)
 		})
 		time.Sleep(50 * time.Minute)
@@ -242,6 +245,8 @@ func TestRenewalsAreSpreadOut(t *testing.T) {
 				mustToken(t, c, caller, calendar)
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		for at, n := range seconds {
 			if n > 150 {
 				t.Errorf("%d renewals in ten seconds at %v", n, at)
