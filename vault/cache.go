@@ -77,8 +77,8 @@ func (c *Cache) health(issuer string) *health {
 //	kept and a flight: the answer serves and is about to end; the caller flies
 //	kept:              all is said
 //	a flight:          the caller waits for it, and flies it if it is the first
-//	nothing:           the caller may not wait
-func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait bool) (kept *answer, f *flight, first bool) {
+//	nothing:           the caller may not wait, or there may be no more flights
+func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait, mayFly bool) (kept *answer, f *flight, first bool) {
 	s := c.shard(q.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait boo
 	if e.serves(q.at, oldest) {
 		s.use(e, q.at)
 		e.tellHint = e.tellHint || !q.request.HideHint
-		if e.renewal.IsZero() || q.at.Before(e.renewal) || s.flights[name] != nil {
+		if e.renewal.IsZero() || q.at.Before(e.renewal) || s.flights[name] != nil || !mayFly {
 			return e.answer, nil, false
 		}
 		return e.answer, s.begin(&flight{name: name, renews: true}), true
@@ -96,6 +96,9 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait boo
 	}
 	if f := s.flights[name]; f != nil {
 		return nil, f, false
+	}
+	if !mayFly {
+		return nil, nil, false
 	}
 	f = &flight{name: name}
 	if e != nil {

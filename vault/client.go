@@ -93,8 +93,10 @@ type Config struct {
 	// wait for half of Timeout at most. Default: DefaultMaxExchanges.
 	MaxExchanges int
 
-	// MaxWaiting is about how many callers may wait for exchanges at once; others
-	// are refused with CodeThrottled. Default: DefaultMaxWaiting.
+	// MaxWaiting is about how many callers may wait for exchanges at once, and how
+	// many exchanges may be begun and not ended, whether or not somebody still waits
+	// for them; other callers are refused with CodeThrottled. Default:
+	// DefaultMaxWaiting.
 	MaxWaiting int
 
 	// Cache holds what outlives this Client. Default: a new one.
@@ -127,6 +129,7 @@ type Client struct {
 	id         string        // what the vault's answers depend on besides the caller
 	slots      chan struct{} // one in it for each exchange under way
 	waiting    atomic.Int64  // callers
+	flying     atomic.Int64  // flights, which may outlast their callers
 	maxWaiting int64
 }
 

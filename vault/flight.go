@@ -78,8 +78,10 @@ func joinKey(parts ...string) string {
 // none. It ends early with ctx; the flight goes on for the others.
 func (c *Client) join(ctx context.Context, q question, subject digest, oldest time.Time) (*answer, error) {
 	name := flightName{q.account, q.id, subject}
-	kept, f, first := c.cache.board(q, name, oldest, c.waiting.Load() < c.maxWaiting)
+	mayWait, mayFly := c.waiting.Load() < c.maxWaiting, c.flying.Load() < c.maxWaiting
+	kept, f, first := c.cache.board(q, name, oldest, mayWait, mayFly)
 	if first {
+		c.flying.Add(1)
 		go c.fly(context.WithoutCancel(ctx), q, f)
 	}
 	if kept != nil {
@@ -104,7 +106,10 @@ func (c *Client) fly(ctx context.Context, q question, f *flight) {
 		asked: time.Now(),
 		err:   &Error{Code: CodeUnavailable, Reason: "internal", Err: errors.New("the exchange did not finish")},
 	}
-	defer func() { c.cache.land(f, q, c.maxAge, c.maxEntries) }()
+	defer func() {
+		c.flying.Add(-1) // before anybody has the answer and asks again
+		c.cache.land(f, q, c.maxAge, c.maxEntries)
+	}()
 
 	if wait := time.Until(f.notBefore); wait > 0 {
 		time.Sleep(wait)

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -300,5 +301,22 @@ func TestWaitingCallersAreBounded(t *testing.T) {
 			t.Errorf("%d were refused", refusals.Load())
 		}
 		gets(t, c, caller, calendar, "ok")
+	})
+}
+
+// What a caller began goes on without it, and counts as long as it does.
+func TestCallersWhoGiveUpLeaveNoMoreExchangesThanMayWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(after(2*time.Second, mint))
+		c := s.client(t, Config{MaxExchanges: 4, MaxWaiting: 10})
+		for _, caller := range others(t, 200) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_, _ = c.Token(ctx, caller, calendar)
+			cancel()
+		}
+		if _, _, flights := kept(c.cache); flights > 10 {
+			t.Errorf("%d exchanges wait or are under way", flights)
+		}
 	})
 }
