@@ -96,7 +96,7 @@ func TestKnownKeysServeWhileTheirEndpointIsGone(t *testing.T) {
 		"every answer takes 3 s": {DelayMS: 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, c := listen(t, nil, Config{Timeout: time.Second})
+			s, c := listen(t, nil, Config{Timeout: 2 * time.Second})
 			issue(t, s, c)
 			fault.Path, fault.Times = "/.well-known/*", new(0)
 			if err := s.AddFault(fault); err != nil {
