@@ -8,11 +8,11 @@ import (
 // More users than the cache has room for.
 
 func TestABoundedCacheServesEverybodyAndKeepsWhoCalledLast(t *testing.T) {
-	const users, room, last = 500, 50, 40
+	const users, room = 500, 50
 	p := newProxy(t, crowd(users))
 	p.loadQuietly(whoSite, "cache {\n max_entries 50\n }", "budget {\n tenant 10000\n }")
 	everybody := p.people(0, users)
-	first, lately := everybody[:users-last], everybody[users-last:]
+	first, before, last := everybody[:users-2*room], everybody[users-2*room:users-room], everybody[users-room:]
 
 	var seen tally
 	var calls sync.WaitGroup
@@ -27,11 +27,11 @@ func TestABoundedCacheServesEverybodyAndKeepsWhoCalledLast(t *testing.T) {
 	}
 	calls.Wait()
 	seen.only(t, "the first call of each", len(first), "200")
-	p.costs("the last users", lately, last)
-	p.costs("the last users again", lately, 0)
+	p.costs("those before the last", before, room)
+	p.costs("the last", last, room)
+	p.costs("the last again", last, 0)
 	// All of these were pushed out, or the cache would be larger than it may be.
-	p.costs("the first users again", first[:users-room], users-room)
-	p.costs("the last of them once more", first[users-room-last:users-room], 0)
+	p.costs("those before the last again", before, room)
 }
 
 // costs demands that one call of each user costs so many exchanges.

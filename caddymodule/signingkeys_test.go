@@ -79,18 +79,20 @@ func (p *proxy) keyFetches() (at []time.Time) {
 }
 
 func TestAnOutageOfTheKeyEndpointIsNotFeltByKnownKeys(t *testing.T) {
-	p := newProxy(t, crowd(200))
+	p := newProxy(t, crowd(60))
 	p.loadQuietly(whoSite)
-	everybody := p.people(0, 100)
+	everybody := p.people(0, 30)
 	p.warm(everybody[:1])
 	p.fault(auth0test.Fault{Path: "/.well-known/*", Status: new(0)})
 	p.Tenant.RotateKeys(false)
-	announced := p.people(100, 200)
+	announced := p.people(30, 60)
 
 	verified := p.begin(everybody[:1], 2, "/")
 	strange := p.beginWith(p.madeUpKeyIDs(), 2, "/")
 	fresh := p.begin(append(everybody, announced...), 4, "/")
 	p.eventually("everybody to be served", func() bool { return fresh.all(everybody) && fresh.all(announced) })
+	p.more(verified, 50)
+	p.more(strange, 50)
 	for what, l := range map[string]*traffic{"a verified token": verified, "new tokens": fresh} {
 		l.end()
 		l.only(t, what, 50, "200")

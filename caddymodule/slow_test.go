@@ -13,7 +13,7 @@ import (
 func TestASlowTenantHoldsUpNoMoreThanMayWait(t *testing.T) {
 	const linked, fresh, exchanges, waiting = 3, 120, 4, 10
 	p := newProxy(t, crowd(linked+fresh))
-	p.loadQuietly(whoSite, "timeout 5s", fmt.Sprintf("budget {\n exchanges %d\n waiting %d\n }", exchanges, waiting))
+	p.loadQuietly(whoSite, "timeout 3500ms", fmt.Sprintf("budget {\n exchanges %d\n waiting %d\n }", exchanges, waiting))
 	known, strangers := p.people(0, linked), p.people(linked, linked+fresh)
 	p.warm(known)
 	before := goroutines()

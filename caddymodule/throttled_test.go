@@ -29,7 +29,7 @@ func TestATenantThatSays429IsLeftAloneForAsLongAsItSays(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const linked, fresh = 3, 20
+			const linked, fresh = 3, 8
 			p := newProxy(t, crowd(linked+fresh), withSecondAPI)
 			p.global = secondTenant(p, "second")
 			p.loadQuietly(twoBlocksSite)
