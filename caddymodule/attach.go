@@ -113,10 +113,10 @@ func (c *call) outgoing(r *http.Request) *http.Request {
 	return out
 }
 
-// room is where copies of header values are kept: as many as most messages have
-// in the call itself. They have to be copies, since others edit values in place.
+// room is for copies of header values, which others edit in place. It has enough
+// for an agent's usual request; what is more costs an allocation for each name.
 type room struct {
-	values [16]string
+	values [10]string
 	used   int
 }
 
@@ -199,13 +199,23 @@ func (s stripper) holdsCredential(values []string) bool {
 // stripLists removes parts of headers.
 func (s stripper) stripLists(header http.Header) {
 	for _, name := range []string{"Connection", "Trailer"} {
-		if values := header[name]; len(values) > 0 {
+		if values := header[name]; slices.ContainsFunc(values, s.lists) {
 			setList(header, name, s.stripTokens(values))
 		}
 	}
 	if values := header["Cookie"]; len(values) > 0 {
 		setList(header, "Cookie", stripCookies(values))
 	}
+}
+
+// lists tells whether a list of names has one of our headers.
+func (s stripper) lists(value string) bool {
+	for token := range strings.SplitSeq(value, ",") {
+		if s.strips(textproto.TrimString(token)) {
+			return true
+		}
+	}
+	return false
 }
 
 // stripTokens removes what names one of our headers from lists of names: a

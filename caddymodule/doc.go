@@ -13,10 +13,11 @@
 // # Where to read on
 //
 // In the order of a request: call.go (the whole of it on one screen),
-// credentials.go (what the agent sent), policy.go (what it may), attach.go (what
-// the upstream gets), response.go (what of the upstream's answer passes),
-// answers.go (every byte that an agent gets from us), hold.go (a request that
-// waits for its user), link.go (the other handler). In the order of a
+// credentials.go (what the agent sent), policy.go (what it may), attach.go and
+// context.go (what the upstream gets), response.go (what of the upstream's answer
+// passes), retry.go (what follows a 401 of it), answers.go (every byte that an
+// agent gets from us), hold.go (a request that waits for its user), link.go (the
+// other handler). In the order of a
 // configuration: caddyfile.go and caddyfile_tenant.go, app.go, tenant.go,
 // expand.go, linkkey.go, handler.go, offers.go, sites.go.
 package caddymodule

@@ -28,6 +28,10 @@ func init() {
 // link. Every answer that comes from here and not from the provider carries the
 // header `Token-Vault-Error`.
 //
+// Where the upstream answers 401, the token is dropped, once in a minute for the
+// same user, agent and account. A GET, HEAD or OPTIONS without a body then goes on
+// once more if the vault has a different token; otherwise the 401 passes.
+//
 // When the request goes on, these placeholders are set:
 //
 // Placeholder | Description

@@ -35,7 +35,7 @@ type replay struct {
 	possible bool
 	url      url.URL // they rewrite the original's
 	header   []field // of the answer, before they set theirs
-	fields   [6]field
+	fields   [4]field
 	again    *call // the second one, when that is decided
 }
 
