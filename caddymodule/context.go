@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"maps"
 
 	"github.com/caddyserver/caddy/v2"
@@ -86,3 +88,10 @@ func (c *call) end() {
 		e.cancel()
 	}
 }
+
+// Format implements fmt.Formatter: contexts get printed, and a call holds
+// credentials.
+func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String implements fmt.Stringer, which package context asks.
+func (*call) String() string { return "token_vault" }

@@ -173,12 +173,7 @@ func (c *Cache) forget(a account) {
 		s.remove(e)
 		c.kept.Add(-1)
 	}
-	for name, f := range s.flights {
-		if name.account == a {
-			f.stale = true
-			delete(s.flights, name)
-		}
-	}
+	s.strand(func(name flightName) bool { return name.account == a })
 }
 
 // reject drops a token, and reports whether asking again may bring another.
@@ -190,7 +185,11 @@ func (c *Cache) reject(token *Token) bool {
 	s := c.shard(e.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return e.reject(token, time.Now())
+	dropped, another := e.reject(token, time.Now())
+	if dropped { // what was asked before does not bring it back
+		s.strand(func(name flightName) bool { return name.account == e.account && name.id == e.id })
+	}
+	return another
 }
 
 // loginHints lists the hints of q's group that the vault served an account

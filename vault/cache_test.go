@@ -321,3 +321,26 @@ func TestAShorterMaxAgeCountsForWhatIsKeptAlready(t *testing.T) {
 		s.asked(t, 2)
 	})
 }
+
+// An exchange that began before the provider said no may bring the very token that
+// it said no to.
+func TestWhatWasAskedBeforeARejectIsNotKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(endless)
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		token := mustToken(t, c, caller, calendar)
+		time.Sleep(DefaultMaxAge * 19 / 20)
+		s.serveVault(after(time.Second, endless))
+		mustToken(t, c, caller, calendar) // and renews
+		rejects(t, c, token, true)
+		s.serveVault(answering(200, mustJSON(grant("another", nil))))
+		if got := mustToken(t, c, caller, calendar).Reveal(); got != "another" {
+			t.Errorf("got %s", got)
+		}
+		time.Sleep(2 * time.Second)
+		if got := mustToken(t, c, caller, calendar).Reveal(); got != "another" {
+			t.Errorf("got %s when the older exchange had ended", got)
+		}
+	})
+}

@@ -120,18 +120,18 @@ func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
 }
 
 // reject drops the answer if token is what it gives, once in a rejectInterval.
-// It reports whether asking may bring another token.
-func (e *entry) reject(token *Token, now time.Time) bool {
+// It reports whether it did, and whether asking may bring another token.
+func (e *entry) reject(token *Token, now time.Time) (dropped, another bool) {
 	switch {
 	case e.token == nil || e.token.Reveal() != token.Reveal():
-		return true // there is another one already
+		return false, true // there is another one already
 	case e.dropped:
-		return true // and it is being asked for
+		return false, true // and it is being asked for
 	case now.Sub(e.rejected) < rejectInterval:
-		return false
+		return false, false
 	}
 	e.answer, e.rejected, e.dropped = nil, now, true
-	return true
+	return true, true
 }
 
 // jittered returns a random part of d, at least half of it.

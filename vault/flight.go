@@ -37,7 +37,7 @@ type flight struct {
 	name      flightName
 	notBefore time.Time // when it may begin
 	renews    bool      // a kept answer serves meanwhile
-	stale     bool      // the account was forgotten meanwhile; guarded by shard.mu
+	stale     bool      // the account was forgotten, or its token rejected, meanwhile; guarded by shard.mu
 	done      chan struct{}
 	answer    *answer
 }

@@ -35,6 +35,7 @@ type health struct {
 	mu      sync.Mutex
 	closed  *Error    // why calls are refused; nil: they are not
 	since   time.Time // when that was found
+	well    time.Time // when the last call was made that succeeded
 	probe   time.Time // when the next call may try
 	struck  []string  // whose calls failed since the last success
 	failing map[string]*failing
@@ -104,13 +105,22 @@ func (h *health) report(user string, asked time.Time, err *Error) {
 	case err == nil:
 		delete(h.failing, user)
 		h.struck = nil
+		if asked.After(h.well) {
+			h.well = asked
+		}
 		if asked.After(h.since) { // an older call's success is no news
 			h.closed = nil
 		}
 	case err.Code == CodeThrottled:
 		h.close(err, now, err.RetryAfter+jittered(err.RetryAfter/10))
 	default:
-		h.strike(user, err)
+		repeated := h.fail(user, err)
+		if repeated || asked.Before(h.well) {
+			break // it says nothing new about the tenant
+		}
+		if !slices.Contains(h.struck, user) && len(h.struck) < failingUsers {
+			h.struck = append(h.struck, user)
+		}
 		if len(h.struck) >= failingUsers || h.closed != nil && asked.After(h.since) {
 			h.close(err, now, jittered(probeInterval))
 		}
@@ -124,21 +134,21 @@ func (h *health) close(err *Error, now time.Time, wait time.Duration) {
 	h.closed, h.since = err, now
 }
 
-func (h *health) strike(user string, err *Error) {
-	if !slices.Contains(h.struck, user) && len(h.struck) < failingUsers {
-		h.struck = append(h.struck, user)
-	}
+// fail notes that a call of the user failed. It reports whether the one before
+// did, too.
+func (h *health) fail(user string, err *Error) (repeated bool) {
 	if user == "" {
-		return
-	}
-	if len(h.failing) >= maxFailing || h.failing == nil {
-		h.failing = make(map[string]*failing)
+		return false
 	}
 	f := h.failing[user]
-	if f == nil {
+	if repeated = f != nil; !repeated {
+		if len(h.failing) >= maxFailing || h.failing == nil {
+			h.failing = make(map[string]*failing)
+		}
 		f = &failing{allowance: rate.NewLimiter(userFailures, userFailuresBurst)}
 		h.failing[user] = f
 	}
 	f.allowance.Allow()
 	f.err = err
+	return repeated
 }

@@ -40,6 +40,16 @@ func (s *shard) begin(f *flight) *flight {
 	return f
 }
 
+// strand keeps what flights bring from being kept, and others from joining them.
+func (s *shard) strand(which func(flightName) bool) {
+	for name, f := range s.flights {
+		if which(name) {
+			f.stale = true
+			delete(s.flights, name)
+		}
+	}
+}
+
 // use makes e the entry that was used last, at a time of its own.
 func (s *shard) use(e *entry, now time.Time) {
 	if !now.After(s.last) {

@@ -17,10 +17,12 @@ const verifiedShards = 64
 // is in the older one when the younger is full is dropped.
 type verifiedTokens struct {
 	seed   maphash.Seed
-	shards [verifiedShards]struct {
-		mu         sync.Mutex
-		young, old map[tokenID]*verifiedToken
-	}
+	shards [verifiedShards]verifiedShard
+}
+
+type verifiedShard struct {
+	mu         sync.Mutex
+	young, old map[tokenID]*verifiedToken
 }
 
 // tokenID finds a token again: a hash of the whole of it that nobody outside
@@ -45,7 +47,8 @@ func (v *verifiedTokens) id(raw, rules string) tokenID {
 	return tokenID{maphash.String(v.seed, raw), rules}
 }
 
-func (v *verifiedTokens) get(id tokenID, raw string) *verifiedToken {
+// get returns what is known of raw, and makes it one of those asked for lately.
+func (v *verifiedTokens) get(id tokenID, raw string, most int) *verifiedToken {
 	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -54,8 +57,8 @@ func (v *verifiedTokens) get(id tokenID, raw string) *verifiedToken {
 		if t = shard.old[id]; t == nil {
 			return nil
 		}
-		delete(shard.old, id) // it lives on, in the place of what it was
-		shard.young[id] = t
+		delete(shard.old, id)
+		shard.add(id, t, most)
 	}
 	if t.token.raw.Reveal() != raw {
 		return nil
@@ -69,14 +72,16 @@ func (v *verifiedTokens) put(id tokenID, t *verifiedToken, most int) {
 	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	shard.add(id, t, most)
+}
+
+// add is for whoever holds mu.
+func (s *verifiedShard) add(id tokenID, t *verifiedToken, most int) {
 	share := most / verifiedShards
-	if len(shard.young) > share+share/8 {
-		shard.young, shard.old = nil, shard.young
+	if len(s.young) > share+share/8 || s.young == nil {
+		s.young, s.old = make(map[tokenID]*verifiedToken), s.young
 	}
-	if shard.young == nil {
-		shard.young = make(map[tokenID]*verifiedToken)
-	}
-	shard.young[id] = t
+	s.young[id] = t
 }
 
 func (v *verifiedTokens) drop(id tokenID) {

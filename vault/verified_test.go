@@ -118,7 +118,7 @@ func TestVerifiedTokensAreBounded(t *testing.T) {
 	used := put(0)
 	for i := range 20 * most {
 		put(i + 1)
-		if tokens.get(used, "0") == nil {
+		if tokens.get(used, "0", most) == nil {
 			t.Fatalf("a token in use was forgotten after %d others", i)
 		}
 	}
@@ -127,6 +127,28 @@ func TestVerifiedTokensAreBounded(t *testing.T) {
 		kept += len(tokens.shards[i].young) + len(tokens.shards[i].old)
 	}
 	if kept > 2*(most+most/8+verifiedShards) {
+		t.Errorf("%d tokens are kept", kept)
+	}
+}
+
+// All tokens are used between two new ones.
+func TestVerifiedTokensThatAreAllInUseAreBounded(t *testing.T) {
+	const most = 64
+	tokens := &NewCache().verified
+	var raws []string
+	for i := range 1000 {
+		raw := strconv.Itoa(i)
+		tokens.put(tokens.id(raw, ""), &verifiedToken{token: &AccessToken{raw: NewSecret(raw)}}, most)
+		raws = append(raws, raw)
+		for _, raw := range raws {
+			tokens.get(tokens.id(raw, ""), raw, most)
+		}
+	}
+	kept := 0
+	for i := range tokens.shards {
+		kept += len(tokens.shards[i].young) + len(tokens.shards[i].old)
+	}
+	if kept > 4*verifiedShards {
 		t.Errorf("%d tokens are kept", kept)
 	}
 }
@@ -140,7 +162,7 @@ func TestAsManyTokensAsMayBeKeptStayVerified(t *testing.T) {
 		tokens.put(tokens.id(raws[i], ""), &verifiedToken{token: &AccessToken{raw: NewSecret(raws[i])}}, most)
 	}
 	for _, raw := range raws {
-		if tokens.get(tokens.id(raw, ""), raw) == nil {
+		if tokens.get(tokens.id(raw, ""), raw, most) == nil {
 			t.Fatal("a token in use was forgotten")
 		}
 	}

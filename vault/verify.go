@@ -78,7 +78,7 @@ func (t *AccessToken) Grants(scopes []string) bool {
 // error of ctx.
 func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	id := c.cache.verified.id(raw, c.rules)
-	if known := c.cache.verified.get(id, raw); known != nil && c.stillGood(ctx, known) {
+	if known := c.cache.verified.get(id, raw, c.maxEntries); known != nil && c.stillGood(ctx, known) {
 		if !time.Now().Before(known.token.Expiry) {
 			c.cache.verified.drop(id)
 			return nil, invalidToken("expired")
