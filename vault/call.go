@@ -42,10 +42,10 @@ type Answer struct {
 // spent budget, CodeMisconfigured for a redirect. Every other status is the
 // caller's to judge.
 func (c *Client) Call(req *http.Request) (*Answer, error) {
-	if err := c.health.admit(""); err != nil {
+	if err := c.health.admit(asker{}); err != nil {
 		return nil, err
 	}
-	answer, err := c.call(req, "")
+	answer, err := c.call(req, asker{})
 	if err != nil {
 		return nil, err
 	}
@@ -53,20 +53,20 @@ func (c *Client) Call(req *http.Request) (*Answer, error) {
 }
 
 // call is Call for one that the tenant's state allows, and tells that state what
-// came of it for the user.
-func (c *Client) call(req *http.Request, user string) (*Answer, *Error) {
+// came of it.
+func (c *Client) call(req *http.Request, who asker) (*Answer, *Error) {
 	if err := c.spend("tenant", c.tenantBudget); err != nil {
 		return nil, err
 	}
 	asked := time.Now()
 	answer, err := c.fetch(req)
-	if err != nil && neverSent(err) && c.health.open() && c.pause(req) {
+	if err != nil && neverSent(err) && c.health.open(who) && c.pause(req) {
 		answer, err = c.fetch(req)
 	}
 	if err == nil {
 		err = judge(answer.Status, answer.Header)
 	}
-	c.report(req.Context(), user, asked, err)
+	c.report(req.Context(), who, asked, err)
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +88,13 @@ func judge(status int, header http.Header) *Error {
 
 // report tells the tenant's state what came of a call. A caller that gave up says
 // nothing about the tenant.
-func (c *Client) report(ctx context.Context, user string, asked time.Time, err *Error) {
+func (c *Client) report(ctx context.Context, who asker, asked time.Time, err *Error) {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 	case err == nil || err.Code == CodeMisconfigured:
-		c.health.report(user, asked, nil)
+		c.health.report(who, asked, nil)
 	default:
-		c.health.report(user, asked, err)
+		c.health.report(who, asked, err)
 	}
 }
 
@@ -149,16 +149,16 @@ func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := c.spend("tenant", c.tenantBudget); err != nil {
 		return nil, err
 	}
-	if err := c.health.admit(""); err != nil {
+	if err := c.health.admit(asker{}); err != nil {
 		return nil, err
 	}
 	asked := time.Now()
 	resp, err := c.http.Transport.RoundTrip(req)
 	if err != nil {
-		c.report(req.Context(), "", asked, transportError(err))
+		c.report(req.Context(), asker{}, asked, transportError(err))
 		return nil, err
 	}
-	c.report(req.Context(), "", asked, judge(resp.StatusCode, resp.Header))
+	c.report(req.Context(), asker{}, asked, judge(resp.StatusCode, resp.Header))
 	return resp, nil
 }
 
@@ -183,12 +183,15 @@ func (c *Client) fetch(req *http.Request) (*Answer, *Error) {
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 }
 
+// reasonUnreachable: no answer came, for another reason than time.
+const reasonUnreachable = "unreachable"
+
 func transportError(err error) *Error {
 	var netErr net.Error
 	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &netErr) && netErr.Timeout()) {
 		return &Error{Code: CodeTimeout, Reason: "timeout", Err: err}
 	}
-	return &Error{Code: CodeUnavailable, Reason: "unreachable", Err: withoutAnswer(err)}
+	return &Error{Code: CodeUnavailable, Reason: reasonUnreachable, Err: withoutAnswer(err)}
 }
 
 // withoutAnswer passes on what went wrong around an answer. An error about the

@@ -38,7 +38,7 @@ func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
 		return nil, &Error{Code: CodeMisconfigured, Reason: "request", Err: errors.New("the domain gives no valid URL")}
 	}
 	asked := time.Now()
-	answer, callErr := c.call(req, q.caller.Subject)
+	answer, callErr := c.call(req, q.asker())
 	if callErr != nil {
 		return nil, callErr
 	}

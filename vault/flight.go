@@ -49,6 +49,10 @@ type flightName struct {
 	subject digest // of the one access token that it is for; zero: anybody's
 }
 
+func (q question) asker() asker {
+	return asker{q.account.subject, q.id.caller, q.account.connection}
+}
+
 // digest stands for a token where the token itself might be printed.
 type digest [sha256.Size]byte
 
@@ -114,15 +118,34 @@ func (c *Client) fly(ctx context.Context, q question, f *flight) {
 	if wait := time.Until(f.notBefore); wait > 0 {
 		time.Sleep(wait)
 	}
+	if f.answer.err = c.mayExchange(q); f.answer.err != nil {
+		return
+	}
 	if f.answer.err = c.takeSlot(); f.answer.err != nil {
 		return
 	}
 	defer func() { <-c.slots }()
+	if f.answer.err = c.health.admit(q.asker()); f.answer.err != nil {
+		return
+	}
 	f.answer.asked = time.Now()
-	f.answer.token, f.answer.err = c.exchangeWithin(ctx, q)
+	f.answer.token, f.answer.err = c.exchange(ctx, q)
 	if err := f.answer.err; err != nil && err.aboutSubject() {
 		f.answer.refused = q.caller
 	}
+}
+
+// mayExchange tells whether the tenant's state and the user's budget allow an
+// exchange, before it waits for anything.
+func (c *Client) mayExchange(q question) *Error {
+	if err := c.health.check(q.asker()); err != nil {
+		return err
+	}
+	budget := joinKey(c.issuer, q.caller.who)
+	if wait := c.cache.budgets.spend("user", budget, float64(c.userBudget)/60, c.userBudget); wait > 0 {
+		return &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
+	}
+	return nil
 }
 
 // takeSlot waits for one of the exchanges under way to end, if there are as many
@@ -141,21 +164,4 @@ func (c *Client) takeSlot() *Error {
 	case <-patience.C:
 		return &Error{Code: CodeThrottled, Reason: "too_many_exchanges", RetryAfter: time.Second}
 	}
-}
-
-// exchangeWithin is the exchange, if the user's budget and the tenant's state
-// allow it.
-func (c *Client) exchangeWithin(ctx context.Context, q question) (*Token, *Error) {
-	user := q.caller.Subject
-	if err := c.health.check(user); err != nil {
-		return nil, err
-	}
-	budget := joinKey(c.issuer, q.caller.who)
-	if wait := c.cache.budgets.spend("user", budget, float64(c.userBudget)/60, c.userBudget); wait > 0 {
-		return nil, &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
-	}
-	if err := c.health.admit(user); err != nil {
-		return nil, err
-	}
-	return c.exchange(ctx, q)
 }

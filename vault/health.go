@@ -11,71 +11,208 @@ import (
 
 const (
 	// failingUsers is how many users' calls have to fail, without one success
-	// among them, for the tenant to count as failing: what one user's account
-	// causes must not keep others from theirs.
+	// among them, for a connection or the tenant to count as failing: what one
+	// user's account causes must not keep others from theirs.
 	failingUsers = 3
 
-	// probeInterval is at most between two calls to a tenant that fails, while
-	// somebody needs one: so it is asked by few, and it is noticed within this time
-	// that it is back.
+	// probeInterval is at most between two calls for what fails, while somebody
+	// needs one: so Auth0 is asked by few, and it is noticed within this time that it
+	// works again.
 	probeInterval = 500 * time.Millisecond
 
-	// A user whose own calls fail may go on failing at this rate.
-	userFailures      = rate.Limit(1)
-	userFailuresBurst = 8
+	// An agent whose calls for a user and connection fail may go on at this rate.
+	failures      = rate.Limit(1)
+	failuresBurst = 8
 
-	// maxFailing bounds how many users are remembered for that.
+	// maxFailing bounds how many of these are remembered.
 	maxFailing = 1000
 )
 
-// health is how a tenant has been answering. While it fails, or has told us to
-// wait (429), one call at a time tries whether that is over; all others are refused
-// without being sent.
+// health is how a tenant has been answering. What is closed is asked by one call
+// at a time, which tries whether that is over; all others are refused without being
+// sent.
 type health struct {
-	mu      sync.Mutex
-	closed  *Error    // why calls are refused; nil: they are not
-	since   time.Time // when that was found
-	well    time.Time // when the last call was made that succeeded
-	probe   time.Time // when the next call may try
-	struck  []string  // whose calls failed since the last success
-	failing map[string]*failing
+	mu          sync.Mutex
+	tenant      gate             // closed by a 429, and when nothing can be reached
+	connections map[string]*gate // closed by other failures
+	failing     map[string]*failing
 }
 
-// failing is a user whose last call failed.
+// gate is what calls pass.
+type gate struct {
+	closed *Error    // why calls are refused; nil: they are not
+	since  time.Time // when that was found
+	probe  time.Time // when the next call may try
+	well   time.Time // when the last call was made that succeeded
+	struck []string  // users whose calls failed since the last success
+}
+
+// failing is an agent whose last call for a user and connection failed.
 type failing struct {
 	allowance *rate.Limiter
 	err       *Error
 }
 
-// check returns why a call for the user has no chance now, or nil. The empty
-// user stands for everybody's calls together.
-func (h *health) check(user string) *Error {
+// asker is who causes a call. The zero asker stands for calls that anybody can
+// cause, such as sign-ins.
+type asker struct{ user, agent, connection string }
+
+func (a asker) key() string { return joinKey(a.user, a.agent, a.connection) }
+
+// check returns why a call has no chance now, or nil.
+func (h *health) check(a asker) *Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.refusal(user, time.Now())
+	return h.refusal(a, time.Now())
 }
 
-// admit is check for a call that is then made: if the tenant is closed, it is the
+func (h *health) refusal(a asker, now time.Time) *Error {
+	f := h.failing[a.key()]
+	if f != nil && f.allowance.TokensAt(now) < 1 {
+		return notAsked(f.err, time.Second)
+	}
+	for _, g := range h.gates(a) {
+		if err := g.refusal(now, f != nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admit is check for a call that is then made: where a gate is closed, it is the
 // one that tries.
-func (h *health) admit(user string) *Error {
+func (h *health) admit(a asker) *Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	err := h.refusal(user, now)
-	if err == nil && h.closed != nil {
-		h.probe = now.Add(probeInterval)
+	if err := h.refusal(a, now); err != nil {
+		return err
 	}
-	return err
-}
-
-func (h *health) refusal(user string, now time.Time) *Error {
-	if f := h.failing[user]; f != nil && f.allowance.TokensAt(now) < 1 {
-		return notAsked(f.err, time.Second)
+	if f := h.failing[a.key()]; f != nil {
+		f.allowance.AllowN(now, 1)
 	}
-	if h.closed != nil && now.Before(h.probe) {
-		return notAsked(h.closed, h.probe.Sub(now))
+	for _, g := range h.gates(a) {
+		if g.closed != nil {
+			g.probe = now.Add(probeInterval)
+		}
 	}
 	return nil
+}
+
+func (h *health) gates(a asker) [2]*gate {
+	g := h.connections[a.connection]
+	if g == nil {
+		g = new(gate)
+		if h.connections == nil {
+			h.connections = make(map[string]*gate)
+		}
+		h.connections[a.connection] = g
+	}
+	return [2]*gate{&h.tenant, g}
+}
+
+// open tells whether nothing is known to fail for the asker.
+func (h *health) open(a asker) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, g := range h.gates(a) {
+		if g.closed != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// report says what became of a call that was made at that time. err is nil if the
+// tenant answered, whatever it said.
+func (h *health) report(a asker, asked time.Time, err *Error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	gates := h.gates(a)
+	switch {
+	case err == nil:
+		delete(h.failing, a.key())
+		for _, g := range gates {
+			g.succeed(asked)
+		}
+	case err.Code == CodeThrottled:
+		h.tenant.close(err, now, err.RetryAfter+jittered(err.RetryAfter/10))
+	case h.fail(a, err):
+		// Who fails again says nothing new about the tenant.
+	case err.Reason == reasonUnreachable: // which is nothing that a user can cause
+		gates[0].strike(a.user, asked, err, now)
+	default:
+		gates[1].strike(a.user, asked, err, now)
+	}
+}
+
+// fail notes that a call failed. It reports whether the one before did, too, while
+// the gates are open: then only a call that tries is news.
+func (h *health) fail(a asker, err *Error) (repeated bool) {
+	if a == (asker{}) {
+		return false
+	}
+	f := h.failing[a.key()]
+	if f == nil {
+		if len(h.failing) >= maxFailing || h.failing == nil {
+			h.failing = make(map[string]*failing)
+		}
+		h.failing[a.key()] = &failing{rate.NewLimiter(failures, failuresBurst), err}
+		return false
+	}
+	f.err = err
+	return h.tenant.closed == nil && h.gates(a)[1].closed == nil
+}
+
+// refusal returns why a call is refused, or nil. Those whose last call failed let
+// others try first.
+func (g *gate) refusal(now time.Time, failed bool) *Error {
+	probe := g.probe
+	if failed {
+		probe = probe.Add(probeInterval / 2)
+	}
+	if g.closed == nil || !now.Before(probe) {
+		return nil
+	}
+	return notAsked(g.closed, probe.Sub(now))
+}
+
+// succeed opens the gate, unless the call was made before that closed: then it is
+// no news.
+func (g *gate) succeed(asked time.Time) {
+	g.struck = nil
+	if asked.After(g.well) {
+		g.well = asked
+	}
+	if asked.After(g.since) {
+		g.closed = nil
+	}
+}
+
+// strike closes the gate when the calls of enough users failed.
+func (g *gate) strike(user string, asked time.Time, err *Error, now time.Time) {
+	if asked.Before(g.well) {
+		return // a younger call succeeded
+	}
+	if !slices.Contains(g.struck, user) && len(g.struck) < failingUsers {
+		g.struck = append(g.struck, user)
+	}
+	switch {
+	case g.closed != nil: // the next one to try may already be on its way
+		if asked.After(g.since) {
+			g.closed, g.since = err, asked
+		}
+	case len(g.struck) >= failingUsers:
+		g.close(err, now, jittered(probeInterval))
+	}
+}
+
+func (g *gate) close(err *Error, now time.Time, wait time.Duration) {
+	if next := now.Add(wait); g.closed == nil || next.After(g.probe) || now.After(g.probe) {
+		g.probe = next
+	}
+	g.closed, g.since = err, now
 }
 
 // notAsked is what the tenant said to another call, for one that is not made.
@@ -86,69 +223,4 @@ func notAsked(err *Error, wait time.Duration) *Error {
 		refusal.RetryAfter = wait
 	}
 	return &refusal
-}
-
-// open tells whether the tenant is thought to be well.
-func (h *health) open() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.closed == nil
-}
-
-// report says what became of a call that was made for the user at that time. err
-// is nil if the tenant answered, whatever it said.
-func (h *health) report(user string, asked time.Time, err *Error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Now()
-	switch {
-	case err == nil:
-		delete(h.failing, user)
-		h.struck = nil
-		if asked.After(h.well) {
-			h.well = asked
-		}
-		if asked.After(h.since) { // an older call's success is no news
-			h.closed = nil
-		}
-	case err.Code == CodeThrottled:
-		h.close(err, now, err.RetryAfter+jittered(err.RetryAfter/10))
-	default:
-		repeated := h.fail(user, err)
-		if repeated || asked.Before(h.well) {
-			break // it says nothing new about the tenant
-		}
-		if !slices.Contains(h.struck, user) && len(h.struck) < failingUsers {
-			h.struck = append(h.struck, user)
-		}
-		if len(h.struck) >= failingUsers || h.closed != nil && asked.After(h.since) {
-			h.close(err, now, jittered(probeInterval))
-		}
-	}
-}
-
-func (h *health) close(err *Error, now time.Time, wait time.Duration) {
-	if next := now.Add(wait); h.closed == nil || next.After(h.probe) || now.After(h.probe) {
-		h.probe = next
-	}
-	h.closed, h.since = err, now
-}
-
-// fail notes that a call of the user failed. It reports whether the one before
-// did, too.
-func (h *health) fail(user string, err *Error) (repeated bool) {
-	if user == "" {
-		return false
-	}
-	f := h.failing[user]
-	if repeated = f != nil; !repeated {
-		if len(h.failing) >= maxFailing || h.failing == nil {
-			h.failing = make(map[string]*failing)
-		}
-		f = &failing{allowance: rate.NewLimiter(userFailures, userFailuresBurst)}
-		h.failing[user] = f
-	}
-	f.allowance.Allow()
-	f.err = err
-	return repeated
 }

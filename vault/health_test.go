@@ -195,7 +195,7 @@ func TestOneUsersFailuresAreTheirsAlone(t *testing.T) {
 			}
 			gets(t, c, caller, calendar, "ok")
 		}
-		if n := s.exchanges() - 100; n > userFailuresBurst+10+1 {
+		if n := s.exchanges() - 100; n > failuresBurst+10+1 {
 			t.Errorf("the tenant was asked %d times for one who fails", n)
 		}
 	})
