@@ -40,6 +40,7 @@ func NewCache() *Cache {
 	for i := range c.shards {
 		c.shards[i].accounts = make(map[account][]*entry)
 		c.shards[i].flights = make(map[flightName]*flight)
+		c.shards[i].users = make(map[string]*pending)
 	}
 	return c
 }
@@ -77,8 +78,8 @@ func (c *Cache) health(issuer string) *health {
 //	kept and a flight: the answer serves and is about to end; the caller flies
 //	kept:              all is said
 //	a flight:          the caller waits for it, and flies it if it is the first
-//	nothing:           the caller may not wait, or there may be no more flights
-func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait, mayFly bool) (kept *answer, f *flight, first bool) {
+//	nothing:           there is no room for the caller, or for another flight
+func (c *Cache) board(q question, name flightName, oldest time.Time, r room) (kept *answer, f *flight, first bool) {
 	s := c.shard(q.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,19 +87,18 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait, ma
 	if e.serves(q.at, oldest) {
 		s.use(e, q.at)
 		e.tellHint = e.tellHint || !q.request.HideHint
-		if e.renewal.IsZero() || q.at.Before(e.renewal) || s.flights[name] != nil || !mayFly {
+		if e.renewal.IsZero() || q.at.Before(e.renewal) || s.flights[name] != nil || !s.mayFly(q, r) {
 			return e.answer, nil, false
 		}
 		return e.answer, s.begin(&flight{name: name, renews: true}), true
 	}
-	if !mayWait {
+	f = s.flights[name]
+	if !s.mayWait(q, r) || f == nil && !s.mayFly(q, r) {
 		return nil, nil, false
 	}
-	if f := s.flights[name]; f != nil {
+	s.pending(q.account.subject).callers++
+	if f != nil {
 		return nil, f, false
-	}
-	if !mayFly {
-		return nil, nil, false
 	}
 	f = &flight{name: name}
 	if e != nil {
@@ -107,14 +107,24 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, mayWait, ma
 	return nil, s.begin(f), true
 }
 
+// leave is for each caller to whom board gave a flight to wait for.
+func (c *Cache) leave(q question) {
+	s := c.shard(q.account)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending(q.account.subject).callers--
+	s.settle(q.account.subject)
+}
+
 // land gives the flight's answer to those who wait, and keeps it as the answer to
 // q for as long as it serves, unless the account was forgotten since the flight
 // began.
 func (c *Cache) land(f *flight, q question, maxAge time.Duration, maxEntries int) {
-	if c.keep(f, q, maxAge) {
+	added := c.keep(f, q, maxAge)
+	close(f.done)
+	if added {
 		c.makeRoom(maxEntries)
 	}
-	close(f.done)
 }
 
 // keep reports whether there is one entry more.
@@ -122,16 +132,18 @@ func (c *Cache) keep(f *flight, q question, maxAge time.Duration) (added bool) {
 	s := c.shard(q.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pending(q.account.subject).flights--
+	s.settle(q.account.subject)
 	if f.stale {
 		return false
 	}
 	delete(s.flights, f.name)
 	e, now := s.entry(q), time.Now()
-	if !f.answer.lasts() {
-		if e != nil && f.renews {
-			e.retryRenewal(now)
+	if !f.answer.lasts() { // which says nothing about the kept answer
+		if e != nil {
+			e.outlast(f, now)
 		}
-		return false // a failure says nothing about the kept answer
+		return false
 	}
 	if e == nil {
 		e, added = s.add(q), true

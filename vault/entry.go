@@ -3,6 +3,7 @@ package vault
 import (
 	"container/list"
 	"crypto/rand"
+	"crypto/sha256"
 	"math/big"
 	"time"
 )
@@ -40,14 +41,14 @@ type entry struct {
 
 	answer *answer
 	until  time.Time // the answer serves
-	token  *Token    // the last that the vault gave, served or not
+	last   digest    // of the token that the vault gave last, served or not; zero: none
 
 	// While the answer serves, a request that it serves asks for what comes next
 	// from renewal on (zero: none does). Otherwise those that wait ask from resume on.
 	renewal, resume time.Time
 
 	rejected time.Time
-	dropped  bool // then, and the vault was not asked since
+	dropped  bool // then; the answer does not serve until the vault was asked
 	hadLife  bool // the token, when the vault gave it first
 	steady   bool // the vault gives a token again until its end, and only then another
 }
@@ -62,7 +63,7 @@ type entryID struct {
 // serves tells whether e has an answer that was asked for at or after oldest. A
 // nil entry has none.
 func (e *entry) serves(now, oldest time.Time) bool {
-	return e != nil && e.answer != nil && now.Before(e.until) && !e.answer.asked.Before(oldest)
+	return e != nil && e.answer != nil && !e.dropped && now.Before(e.until) && !e.answer.asked.Before(oldest)
 }
 
 // keep makes a the answer of e for as long as it serves.
@@ -73,11 +74,11 @@ func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Tim
 		return
 	}
 	a.token.entry = e
-	same := e.token != nil && e.token.Reveal() == a.token.Reveal()
+	same := e.last == digestOf(a.token)
 	if !same {
 		e.hadLife = a.token.Expiry.IsZero() || a.token.Expiry.After(now)
 	}
-	e.token, e.dropped = a.token, false
+	e.last, e.dropped = digestOf(a.token), false
 	e.schedule(a, same, renewed, maxAge)
 	if now.Before(e.until) {
 		return
@@ -88,9 +89,18 @@ func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Tim
 	}
 }
 
-// retryRenewal sets when a renewal that failed is tried again.
-func (e *entry) retryRenewal(now time.Time) {
-	e.renewal = now.Add(max(renewalPause, e.until.Sub(now)/4))
+// outlast is for a flight that failed: the answer goes on serving, also one that
+// was dropped for a newer one, since the vault may be out of reach for long.
+func (e *entry) outlast(f *flight, now time.Time) {
+	if f.renews {
+		e.renewal = now.Add(max(renewalPause, e.until.Sub(now)/4))
+	}
+	if e.dropped && !f.answer.err.aboutSubject() {
+		e.dropped = false
+		if e.serves(now, time.Time{}) {
+			f.answer = e.answer
+		}
+	}
 }
 
 // schedule says until when a token serves and when it is renewed. Auth0 gives the
@@ -123,16 +133,18 @@ func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
 // It reports whether it did, and whether asking may bring another token.
 func (e *entry) reject(token *Token, now time.Time) (dropped, another bool) {
 	switch {
-	case e.token == nil || e.token.Reveal() != token.Reveal():
+	case e.last != digestOf(token):
 		return false, true // there is another one already
 	case e.dropped:
 		return false, true // and it is being asked for
 	case now.Sub(e.rejected) < rejectInterval:
 		return false, false
 	}
-	e.answer, e.rejected, e.dropped = nil, now, true
+	e.rejected, e.dropped = now, true
 	return true, true
 }
+
+func digestOf(token *Token) digest { return sha256.Sum256([]byte(token.Reveal())) }
 
 // jittered returns a random part of d, at least half of it.
 func jittered(d time.Duration) time.Duration {

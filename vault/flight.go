@@ -82,8 +82,7 @@ func joinKey(parts ...string) string {
 // none. It ends early with ctx; the flight goes on for the others.
 func (c *Client) join(ctx context.Context, q question, subject digest, oldest time.Time) (*answer, error) {
 	name := flightName{q.account, q.id, subject}
-	mayWait, mayFly := c.waiting.Load() < c.maxWaiting, c.flying.Load() < c.maxWaiting
-	kept, f, first := c.cache.board(q, name, oldest, mayWait, mayFly)
+	kept, f, first := c.cache.board(q, name, oldest, c.room())
 	if first {
 		c.flying.Add(1)
 		go c.fly(context.WithoutCancel(ctx), q, f)
@@ -95,12 +94,29 @@ func (c *Client) join(ctx context.Context, q question, subject digest, oldest ti
 		return nil, &Error{Code: CodeThrottled, Reason: "too_many_waiting", RetryAfter: time.Second}
 	}
 	c.waiting.Add(1)
-	defer c.waiting.Add(-1)
+	defer func() {
+		c.waiting.Add(-1)
+		c.cache.leave(q)
+	}()
 	select {
 	case <-f.done:
-		return f.answer, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+	if end := q.caller.Expiry; q.at.Before(end) && !time.Now().Before(end) { // while it waited
+		return nil, invalidToken("expired")
+	}
+	return f.answer, nil
+}
+
+// room tells whether more may wait and be begun. One user gets half of the callers
+// and an eighth of the exchanges, so that it takes several to keep all others out.
+func (c *Client) room() room {
+	return room{
+		forCallers:       c.waiting.Load() < c.maxWaiting,
+		forFlights:       c.flying.Load() < c.maxWaiting,
+		callersOfOneUser: max(1, int(c.maxWaiting/2)),
+		flightsOfOneUser: max(1, cap(c.slots)/8),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -285,11 +286,11 @@ func TestWaitingCallersAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newTenant()
 		s.serveVault(after(time.Second, mint))
-		c, caller := s.client(t, Config{MaxWaiting: 10}), alice(t, "raw")
+		c, everybody := s.client(t, Config{MaxWaiting: 10}), others(t, 20)
 		var refusals atomic.Int32
 		together(100, func(i int) any {
 			time.Sleep(time.Duration(i))
-			if _, err := c.Token(t.Context(), caller, calendar); err != nil {
+			if _, err := c.Token(t.Context(), everybody[i%20], calendar); err != nil {
 				if e := refused(t, err, CodeThrottled); e.Reason != "too_many_waiting" {
 					t.Error(e)
 				}
@@ -300,7 +301,147 @@ func TestWaitingCallersAreBounded(t *testing.T) {
 		if refusals.Load() != 90 {
 			t.Errorf("%d were refused", refusals.Load())
 		}
-		gets(t, c, caller, calendar, "ok")
+		gets(t, c, everybody[19], calendar, "ok")
+	})
+}
+
+// One user with many calls, or many made up hints, leaves room for others.
+func TestOneUserTakesUpAShare(t *testing.T) {
+	for name, hint := range map[string]func(i int) string{
+		"of the waiting": func(int) string { return "" }, "of the exchanges": func(i int) string { return fmt.Sprint("hint ", i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newTenant()
+				s.serveVault(func(w http.ResponseWriter, r *http.Request) {
+					if mintedFor(r) != "bob/google-oauth2/" {
+						time.Sleep(9 * time.Second)
+					}
+					mint(w, r)
+				})
+				c, bob := s.client(t, Config{MaxWaiting: 100, MaxExchanges: 8}), callerWith(t, "bob", object{"sub": "auth0|bob"})
+				for i := range 1000 {
+					go func() { _, _ = c.Token(t.Context(), alice(t, "raw"), hinted(hint(i))) }()
+				}
+				time.Sleep(time.Second)
+				gets(t, c, bob, calendar, "ok")
+			})
+		})
+	}
+}
+
+// What fails is told apart: by connection, agent and user.
+func TestAFailingConnectionIsNotTheOthers(t *testing.T) {
+	for name, failure := range map[string]http.HandlerFunc{"it answers 502": answering(502, ""), "it never answers": blackHole} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := newTenant()
+				s.serveVault(func(w http.ResponseWriter, r *http.Request) {
+					if r.PostFormValue("connection") == "slack" {
+						failure(w, r)
+						return
+					}
+					mint(w, r)
+				})
+				c, everybody := s.client(t, Config{}), others(t, 300)
+				for _, caller := range everybody[:40] {
+					go func() {
+						for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+							_, _ = c.Token(t.Context(), caller, Request{Connection: "slack"})
+							time.Sleep(300 * time.Millisecond)
+						}
+					}()
+				}
+				for _, caller := range everybody {
+					gets(t, c, caller, calendar, "ok")
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+// Three accounts of one person, whose exchanges fail as often as they like, do not
+// keep a connection closed.
+func TestThoseWhoFailAgainLetOthersTry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(mintedFor(r), "evil") {
+				w.WriteHeader(500)
+				return
+			}
+			mint(w, r)
+		})
+		c := s.client(t, Config{})
+		for i := range 5 {
+			evil := callerWith(t, fmt.Sprint("evil ", i), object{"sub": fmt.Sprint("auth0|evil ", i)})
+			go func() {
+				for range 12_000 {
+					_, _ = c.Token(t.Context(), evil, calendar)
+					time.Sleep(5 * time.Millisecond)
+				}
+			}()
+		}
+		refusals := 0
+		for _, caller := range others(t, 300) {
+			if _, err := c.Token(t.Context(), caller, calendar); err != nil {
+				refusals++
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		if refusals > 10 {
+			t.Errorf("%d of 300 were refused", refusals)
+		}
+	})
+}
+
+func TestALateTimeoutIsNoNews(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var h health
+		down := &Error{Code: CodeTimeout, Reason: "timeout"}
+		hung := time.Now()
+		time.Sleep(time.Second)
+		asked := time.Now()
+		time.Sleep(time.Second)
+		h.report(asker{user: "well"}, asked, nil)
+		for i := range 10 {
+			h.report(asker{user: fmt.Sprint("hung ", i)}, hung, down)
+		}
+		if !h.open(asker{}) {
+			t.Error("it is closed for what was asked before it was well")
+		}
+	})
+}
+
+// A provider that says 401 while Auth0 is out of reach costs nobody their token.
+func TestARejectedTokenServesOnWhileTheVaultFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		token := mustToken(t, c, caller, calendar)
+		s.serveVault(answering(503, ""))
+		rejects(t, c, token, true)
+		for range 10 {
+			gets(t, c, caller, calendar, "ok")
+		}
+		s.asked(t, 2)
+		time.Sleep(rejectInterval)
+		rejects(t, c, token, true)
+		s.serveVault(refusal(401, notConnected))
+		gets(t, c, caller, calendar, "link_required/"+notConnected)
+	})
+}
+
+func TestACallerWhoseTokenEndsWhileItWaitsGetsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		s.serveVault(after(5*time.Second, mint))
+		c := s.client(t, Config{})
+		caller := callerWith(t, "raw", object{"exp": seconds(time.Now()) + 3})
+		gets(t, c, caller, calendar, "invalid_token/expired")
+		gets(t, c, alice(t, "another"), calendar, "ok")
+		s.asked(t, 1)
 	})
 }
 

@@ -69,7 +69,7 @@ func TestTenExpiriesWhereTheVaultRenewsAtTheEnd(t *testing.T) {
 		const life, exchange = time.Hour, 50 * time.Millisecond
 		s, account := newTenant(), &stored{life: life, takes: exchange}
 		s.serveVault(account.handle)
-		c, caller := s.client(t, Config{MaxAge: 2 * life}), alice(t, "raw")
+		c, caller := s.client(t, Config{MaxAge: 2 * life}), callerWith(t, "raw", object{"exp": seconds(time.Now()) + 1e6})
 		seen := account.traffic(t, c, caller, 10*life+10*time.Second)
 		if seen.failed+seen.ended > 0 {
 			t.Errorf("%d failed, %d tokens were over", seen.failed, seen.ended)
@@ -90,7 +90,7 @@ func TestTenExpiriesWhereTheVaultRenewsEarlier(t *testing.T) {
 		const life = time.Hour
 		s, account := newTenant(), &stored{life: life, leeway: time.Minute, takes: 50 * time.Millisecond}
 		s.serveVault(account.handle)
-		c, caller := s.client(t, Config{MaxAge: 2 * life}), alice(t, "raw")
+		c, caller := s.client(t, Config{MaxAge: 2 * life}), callerWith(t, "raw", object{"exp": seconds(time.Now()) + 1e6})
 		seen := account.traffic(t, c, caller, 10*life)
 		if seen.failed+seen.ended > 0 {
 			t.Errorf("%d failed, %d tokens were over", seen.failed, seen.ended)

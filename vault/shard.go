@@ -17,8 +17,9 @@ type shard struct {
 	mu       sync.Mutex
 	flights  map[flightName]*flight
 	accounts map[account][]*entry
-	recent   list.List // of entries; the one used last is in front
-	last     time.Time // when that was
+	users    map[string]*pending // those with any, by subject
+	recent   list.List           // of entries; the one used last is in front
+	last     time.Time           // when that was
 }
 
 // account is what Client.Forget forgets: a user's account at a connection.
@@ -33,10 +34,49 @@ func (s *shard) entry(q question) *entry {
 	return nil
 }
 
+// pending is what goes on for one user.
+type pending struct {
+	callers int // that wait
+	flights int // that were begun, whether or not somebody still waits for them
+}
+
+// room is how much there is at all, and how much of it one user may take up.
+type room struct {
+	forCallers, forFlights             bool
+	callersOfOneUser, flightsOfOneUser int
+}
+
+func (s *shard) pending(subject string) *pending {
+	p := s.users[subject]
+	if p == nil {
+		p = new(pending)
+		s.users[subject] = p
+	}
+	return p
+}
+
+// settle forgets a user for whom nothing goes on.
+func (s *shard) settle(subject string) {
+	if *s.users[subject] == (pending{}) {
+		delete(s.users, subject)
+	}
+}
+
+func (s *shard) mayWait(q question, r room) bool {
+	p := s.users[q.account.subject]
+	return r.forCallers && (p == nil || p.callers < r.callersOfOneUser)
+}
+
+func (s *shard) mayFly(q question, r room) bool {
+	p := s.users[q.account.subject]
+	return r.forFlights && (p == nil || p.flights < r.flightsOfOneUser)
+}
+
 // begin enters a flight.
 func (s *shard) begin(f *flight) *flight {
 	f.done = make(chan struct{})
 	s.flights[f.name] = f
+	s.pending(f.name.account.subject).flights++
 	return f
 }
 
