@@ -121,6 +121,9 @@ type room struct {
 }
 
 func (m *room) copy(values []string) []string {
+	if values == nil {
+		return nil // which reverse_proxy tells from empty
+	}
 	if len(values) > len(m.values)-m.used {
 		return slices.Clone(values)
 	}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -18,6 +19,10 @@ import (
 // known and nothing of it has gone out, so nothing is ever kept back.
 
 const (
+	// askPatience is how long the provider's 401 is held back while the vault is
+	// asked.
+	askPatience = 2 * time.Second
+
 	// maxDiscarded is how much of a refused answer's body is taken, so that the
 	// connection to the provider can be used again.
 	maxDiscarded = 64 << 10
@@ -36,6 +41,7 @@ type replay struct {
 	url      url.URL // they rewrite the original's
 	header   []field // of the answer, before they set theirs
 	fields   [4]field
+	out      *http.Request
 	again    *call // the second one, when that is decided
 }
 
@@ -65,7 +71,8 @@ func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handl
 	if c.replay.possible {
 		c.remember(w.Header(), r.URL)
 	}
-	err := c.run(next, c.outgoing(r))
+	c.replay.out = c.outgoing(r)
+	err := c.run(next, c.replay.out)
 	if again := c.replay.again; again != nil {
 		c.restore(w.Header(), r.URL)
 		return again.goOn(w, r, next, again.token)
@@ -115,12 +122,14 @@ func (c *call) unauthorized() bool {
 	if c.writer.ours || c.writer.hijacked || c.replaced || !h.tenant.vault.Reject(c.token) {
 		return false
 	}
-	if !c.replay.possible {
+	if !c.replay.possible || !isSafe(c.replay.out.Method) { // it may have been rewritten
 		c.logRejection("the provider refuses its own token; the next request asks the vault again", nil)
 		return false
 	}
 	again := &call{Context: c.Context, handler: h, outer: c.outer, credential: c.credential, request: c.request}
-	token, err := again.obtainAgain(c.Context)
+	ctx, cancel := context.WithTimeout(c.Context, askPatience)
+	defer cancel()
+	token, err := again.obtainAgain(ctx)
 	if err != nil || token.Reveal() == c.token.Reveal() {
 		c.logRejection("the provider refuses its own token, and the vault has no other", err)
 		return false
