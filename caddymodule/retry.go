@@ -123,7 +123,7 @@ func (c *call) unauthorized() bool {
 		return false
 	}
 	if !c.replay.possible || !isSafe(c.replay.out.Method) { // it may have been rewritten
-		c.logRejection("the provider refuses its own token; the next request asks the vault again", nil)
+		c.logRejection("the provider refuses its own token; the next request goes on with what the vault has then", nil)
 		return false
 	}
 	again := &call{Context: c.Context, handler: h, outer: c.outer, credential: c.credential, request: c.request}
