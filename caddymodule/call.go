@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -41,7 +40,6 @@ type call struct {
 
 	mu     sync.Mutex
 	groups map[string]struct{} // see ownGroups
-	ending atomic.Pointer[ending]
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

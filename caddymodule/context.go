@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -29,7 +28,7 @@ func (c *call) Value(key any) any {
 			return c.ownGroups()
 		}
 	}
-	return c.parent().Value(key)
+	return c.Context.Value(key)
 }
 
 func (c *call) ownGroups() any {
@@ -40,53 +39,6 @@ func (c *call) ownGroups() any {
 		c.groups = maps.Clone(groups)
 	}
 	return c.groups
-}
-
-// ending is a context that can end before the request that came.
-type ending struct {
-	context.Context
-	cancel context.CancelFunc
-}
-
-// Done implements context.Context. An end of its own is made for a request only
-// when somebody waits for it, since most that is cheap does not.
-func (c *call) Done() <-chan struct{} {
-	if !c.replay.possible {
-		return c.Context.Done()
-	}
-	return c.ownEnding().Done()
-}
-
-// Err implements context.Context.
-func (c *call) Err() error { return c.parent().Err() }
-
-func (c *call) parent() context.Context {
-	if e := c.ending.Load(); e != nil {
-		return e
-	}
-	return c.Context
-}
-
-func (c *call) ownEnding() *ending {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.ending.Load()
-	if e == nil {
-		ctx, cancel := context.WithCancel(c.Context)
-		e = &ending{ctx, cancel}
-		c.ending.Store(e)
-	}
-	return e
-}
-
-// giveUp ends what still goes on with the request.
-func (c *call) giveUp() { c.ownEnding().cancel() }
-
-// end frees what was made, when nothing goes on any more.
-func (c *call) end() {
-	if e := c.ending.Load(); e != nil {
-		e.cancel()
-	}
 }
 
 // Format implements fmt.Formatter: contexts get printed, and a call holds

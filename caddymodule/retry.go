@@ -27,7 +27,8 @@ const (
 	// connection to the provider can be used again.
 	maxDiscarded = 64 << 10
 
-	// discardPatience is how long that may take.
+	// discardPatience is how long it may go on coming. A provider that sends nothing
+	// holds a call up here as it can anywhere.
 	discardPatience = 2 * time.Second
 )
 
@@ -43,6 +44,7 @@ type replay struct {
 	fields   [4]field
 	out      *http.Request
 	again    *call // the second one, when that is decided
+	decided  time.Time
 }
 
 // field is one name of a header, and its values.
@@ -85,7 +87,6 @@ func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handl
 // is their own matter: reverse_proxy panics when it cannot write a body.
 func (c *call) run(next caddyhttp.Handler, out *http.Request) (err error) {
 	defer func() {
-		c.end()
 		if c.replay.again == nil {
 			return
 		}
@@ -135,8 +136,7 @@ func (c *call) unauthorized() bool {
 		return false
 	}
 	c.logRejection("the provider refuses its own token; the request goes on with the one that the vault has now", nil)
-	again.token, c.replay.again = token, again
-	time.AfterFunc(discardPatience, c.giveUp) // by then it mostly has ended
+	again.token, c.replay.again, c.replay.decided = token, again, time.Now()
 	return true
 }
 
@@ -150,7 +150,7 @@ func (c *call) logRejection(message string, cause error) {
 
 // discard takes n bytes more of the answer's body for nothing.
 func (w *responseWriter) discard(n int) (int, error) {
-	if w.discarded += n; w.discarded > maxDiscarded {
+	if w.discarded += n; w.discarded > maxDiscarded || time.Since(w.call.replay.decided) > discardPatience {
 		return 0, errDiscarded
 	}
 	return n, nil

@@ -417,10 +417,12 @@ func TestARefusalWithoutEndDoesNotHangAnybody(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat("old", 1000))
 			}
 		},
-		"silent": func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, "old")
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
+		"trickling": func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				_, _ = io.WriteString(w, "old")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
 		},
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "old")
