@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -344,13 +345,15 @@ func TestAFailingConnectionIsNotTheOthers(t *testing.T) {
 					mint(w, r)
 				})
 				c, everybody := s.client(t, Config{}), others(t, 300)
+				var load sync.WaitGroup
+				defer load.Wait()
 				for _, caller := range everybody[:40] {
-					go func() {
+					load.Go(func() {
 						for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 							_, _ = c.Token(t.Context(), caller, Request{Connection: "slack"})
 							time.Sleep(300 * time.Millisecond)
 						}
-					}()
+					})
 				}
 				for _, caller := range everybody {
 					gets(t, c, caller, calendar, "ok")
@@ -374,14 +377,16 @@ func TestThoseWhoFailAgainLetOthersTry(t *testing.T) {
 			mint(w, r)
 		})
 		c := s.client(t, Config{})
+		var load sync.WaitGroup
+		defer load.Wait()
 		for i := range 5 {
 			evil := callerWith(t, fmt.Sprint("evil ", i), object{"sub": fmt.Sprint("auth0|evil ", i)})
-			go func() {
+			load.Go(func() {
 				for range 12_000 {
 					_, _ = c.Token(t.Context(), evil, calendar)
 					time.Sleep(5 * time.Millisecond)
 				}
-			}()
+			})
 		}
 		refusals := 0
 		for _, caller := range others(t, 300) {
