@@ -181,11 +181,30 @@ func (c *Cache) forget(a account) {
 	s := c.shard(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.drop(s, a)
+	s.strand(func(name flightName) bool { return name.account == a })
+}
+
+// forgetUser is forget for all accounts of a user. It looks at all of the shard.
+func (c *Cache) forgetUser(issuer, subject string) {
+	s := c.shard(account{subject: subject})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := func(a account) bool { return a.issuer == issuer && a.subject == subject }
+	for a := range s.accounts {
+		if of(a) {
+			c.drop(s, a)
+		}
+	}
+	s.strand(func(name flightName) bool { return of(name.account) })
+}
+
+// drop removes the entries of an account. It is for whoever holds s.mu.
+func (c *Cache) drop(s *shard, a account) {
 	for _, e := range s.accounts[a] {
 		s.remove(e)
 		c.kept.Add(-1)
 	}
-	s.strand(func(name flightName) bool { return name.account == a })
 }
 
 // reject drops a token, and reports whether asking again may bring another.

@@ -154,30 +154,64 @@ func TestForgetDropsOneUsersAccountAndNothingElse(t *testing.T) {
 	s.asked(t, 3*len(same)+len(others))
 }
 
-func TestWhatAForgottenFlightBringsIsAnsweredButNotKept(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newTenant()
-		release := make(chan struct{})
-		s.serveVault(holding(release, minting(object{"access_token": "old"})))
-		c, caller := s.client(t, Config{}), alice(t, "raw")
-		old := make(chan string)
-		go func() { old <- mustToken(t, c, caller, calendar).Reveal() }()
-		synctest.Wait()
-		c.Forget("auth0|alice", "google-oauth2")
+func TestForgetUserDropsAllAccountsOfOneUserAndNothingElse(t *testing.T) {
+	s := newTenant()
+	c := s.client(t, Config{})
+	other := s.client(t, Config{Domain: "other.example.com", Cache: c.cache})
+	ask := func() {
+		for _, connection := range []string{"google-oauth2", "github"} {
+			mustToken(t, c, alice(t, "raw"), Request{Connection: connection})
+			mustToken(t, c, callerWith(t, "raw", object{"org_id": "org_1", "azp": "x"}), Request{Connection: connection, LoginHint: "hint"})
+			mustToken(t, c, callerWith(t, "raw", object{"sub": "auth0|bob"}), Request{Connection: connection})
+			mustToken(t, other, alice(t, "raw"), Request{Connection: connection})
+		}
+	}
+	ask()
+	s.asked(t, 8)
+	c.ForgetUser("auth0|alice")
+	if entries, inOrder, _ := kept(c.cache); entries != 4 || inOrder != 4 || c.cache.kept.Load() != 4 {
+		t.Errorf("%d entries are left, %d in order, %d counted", entries, inOrder, c.cache.kept.Load())
+	}
+	ask()
+	s.asked(t, 12)
+	c.ForgetUser("auth0|nobody")
+	ask()
+	s.asked(t, 12)
+}
 
-		s.serveVault(minting(object{"access_token": "new"}))
-		if got := mustToken(t, c, caller, calendar).Reveal(); got != "new" {
-			t.Errorf("after Forget: got the %s token: joined a flight from before", got)
-		}
-		close(release)
-		if got := <-old; got != "old" {
-			t.Errorf("the flight from before brought the %s token", got)
-		}
-		if got := mustToken(t, c, caller, calendar).Reveal(); got != "new" {
-			t.Errorf("kept the %s token", got)
-		}
-		s.asked(t, 2)
-	})
+func TestWhatAForgottenFlightBringsIsAnsweredButNotKept(t *testing.T) {
+	for name, forget := range map[string]func(*Client){
+		"the account": func(c *Client) { c.Forget("auth0|alice", "google-oauth2") },
+		"the user":    func(c *Client) { c.ForgetUser("auth0|alice") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) { forgetDuringAFlight(t, forget) })
+		})
+	}
+}
+
+func forgetDuringAFlight(t *testing.T, forget func(*Client)) {
+	s := newTenant()
+	release := make(chan struct{})
+	s.serveVault(holding(release, minting(object{"access_token": "old"})))
+	c, caller := s.client(t, Config{}), alice(t, "raw")
+	old := make(chan string)
+	go func() { old <- mustToken(t, c, caller, calendar).Reveal() }()
+	synctest.Wait()
+	forget(c)
+
+	s.serveVault(minting(object{"access_token": "new"}))
+	if got := mustToken(t, c, caller, calendar).Reveal(); got != "new" {
+		t.Errorf("after it was forgotten: got the %s token: joined a flight from before", got)
+	}
+	close(release)
+	if got := <-old; got != "old" {
+		t.Errorf("the flight from before brought the %s token", got)
+	}
+	if got := mustToken(t, c, caller, calendar).Reveal(); got != "new" {
+		t.Errorf("kept the %s token", got)
+	}
+	s.asked(t, 2)
 }
 
 func TestAForgottenFlightLeavesNothingBehind(t *testing.T) {

@@ -40,9 +40,9 @@
 // shared by several Clients and outlive each of them; every entry is keyed by
 // all that an answer depends on, so nothing crosses from one user, agent,
 // organization, account, API or tenant to another. Nothing is written to disk.
-// [Client.Forget] and [Client.Reject] drop provider tokens before their time. Of a
-// user's accounts that an agent asks for by login hint the [MaxLoginHints] used
-// last are kept.
+// [Client.Forget], [Client.ForgetUser] and [Client.Reject] drop provider tokens
+// before their time. Of a user's accounts that an agent asks for by login hint the
+// [MaxLoginHints] used last are kept.
 //
 // A provider's token is handed out until 5 seconds before it ends, or for
 // [Config.MaxAge], whichever is earlier, also while Auth0 is down. Shortly before

@@ -123,6 +123,12 @@ func (c *Client) Forget(subject, connection string) {
 	c.cache.forget(account{c.issuer, subject, connection})
 }
 
+// ForgetUser is Forget for all connections of a user. Call it for both users when
+// identities were linked or unlinked: whose account is whose may have changed.
+func (c *Client) ForgetUser(subject string) {
+	c.cache.forgetUser(c.issuer, subject)
+}
+
 // LoginHints returns the login hints under which the vault has served accounts
 // of the user who caller speaks for at a connection, the last used first, at
 // most MaxLoginHints. Nil if there are none. Only what this very agent asked for,
