@@ -52,7 +52,7 @@ func (t *Tenant) storeAccount(fresh *account) (*account, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	existing := t.accountsOf(fresh.userID, fresh.connection)
-	if t.cfg.Settings.Reconnect == "update" {
+	if t.cfg().Settings.Reconnect == "update" {
 		for _, a := range existing {
 			if a.providerUserID == fresh.providerUserID {
 				a.tokens, a.orgID = fresh.tokens, fresh.orgID
@@ -60,7 +60,7 @@ func (t *Tenant) storeAccount(fresh *account) (*account, error) {
 			}
 		}
 	}
-	if limit := t.cfg.Settings.MaxAccounts; limit > 0 && len(existing) >= limit {
+	if limit := t.cfg().Settings.MaxAccounts; limit > 0 && len(existing) >= limit {
 		return nil, errTooMany
 	}
 	fresh.id, fresh.createdAt = "cac_"+randomAlnum(22), time.Now()

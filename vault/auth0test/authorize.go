@@ -69,7 +69,7 @@ func (t *Tenant) identify(w http.ResponseWriter, tx *transaction, q url.Values) 
 		showError(w, http.StatusBadRequest, "invalid_request", "Missing required parameter: client_id")
 		return false
 	}
-	if tx.client = t.cfg.client(id); tx.client == nil {
+	if tx.client = t.cfg().client(id); tx.client == nil {
 		showError(w, http.StatusForbidden, "invalid_request", "Unknown client: "+id)
 		return false
 	}
@@ -143,7 +143,7 @@ func (t *Tenant) fillGrant(tx *transaction, q url.Values) *oauthError {
 		return refuse(0, "invalid_request", "parameter organization is required for this client")
 	case tx.grant.OrgID != "" && usage == "deny":
 		return refuse(0, "invalid_request", "parameter organization is not allowed for this client")
-	case tx.grant.OrgID != "" && t.cfg.Settings.organization(tx.grant.OrgID) == nil:
+	case tx.grant.OrgID != "" && t.cfg().Settings.organization(tx.grant.OrgID) == nil:
 		return refuse(0, "invalid_request", "parameter organization is invalid")
 	}
 	return nil
@@ -164,7 +164,7 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction,
 	if tx.maxAge >= 0 {
 		g.AuthTime = s.authTime
 	}
-	if g.OrgID != "" && !t.cfg.Settings.member(t.cfg.Settings.organization(g.OrgID), s.userID) {
+	if g.OrgID != "" && !t.cfg().Settings.member(t.cfg().Settings.organization(g.OrgID), s.userID) {
 		tx.fail(w, r, refuse(0, "access_denied", "user is not part of the %s organization", g.OrgID))
 		return
 	}

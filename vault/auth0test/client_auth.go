@@ -22,7 +22,7 @@ func (t *Tenant) authenticate(r *http.Request, p params) (*Client, *oauthError) 
 	if id == "" {
 		return nil, missing("client_id")
 	}
-	client := t.cfg.client(id)
+	client := t.cfg().client(id)
 	if client == nil {
 		return nil, t.unauthorized()
 	}
@@ -46,7 +46,7 @@ func unescape(s string) string {
 
 // unauthorized is Auth0's answer to an unknown client or a wrong secret.
 func (t *Tenant) unauthorized() *oauthError {
-	return refuse(http.StatusUnauthorized, t.cfg.Settings.WrongSecretError, "Unauthorized")
+	return refuse(http.StatusUnauthorized, t.cfg().Settings.WrongSecretError, "Unauthorized")
 }
 
 // public clients have no secret.

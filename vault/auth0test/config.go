@@ -271,18 +271,23 @@ func (cfg Config) expand(base string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	for i := range out.ResourceServers {
-		out.ResourceServers[i].fillDefaults(base)
-	}
-	for i := range out.Clients {
-		out.Clients[i].fillDefaults()
-	}
-	for i := range out.Users {
-		out.Users[i].fillDefaults()
-	}
-	out.activateMyAccount(base)
-	out.Settings.fillDefaults()
+	out.fillDefaults(base)
 	return out, nil
+}
+
+// fillDefaults completes what was left out; what is complete stays as it is.
+func (cfg *Config) fillDefaults(base string) {
+	for i := range cfg.ResourceServers {
+		cfg.ResourceServers[i].fillDefaults(base)
+	}
+	for i := range cfg.Clients {
+		cfg.Clients[i].fillDefaults()
+	}
+	for i := range cfg.Users {
+		cfg.Users[i].fillDefaults()
+	}
+	cfg.activateMyAccount(base)
+	cfg.Settings.fillDefaults()
 }
 
 // activateMyAccount adds the My Account API when only a grant names it: at

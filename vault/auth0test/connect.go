@@ -51,11 +51,11 @@ func (t *Tenant) startConnect(w http.ResponseWriter, r *http.Request, who caller
 	if p := readBody(r, connectSchema, &body); p != nil {
 		return p
 	}
-	c := t.cfg.connection(body.Connection)
+	c := t.cfg().connection(body.Connection)
 	if c == nil || !c.active() || !c.enabledFor(who.client.ClientID) {
 		return invalidPayload(validationError{Detail: "connection is not available", Field: "connection"})
 	}
-	if t.cfg.Settings.ConnectRedirectURI == "registered" && !slices.Contains(who.client.Callbacks, body.RedirectURI) {
+	if t.cfg().Settings.ConnectRedirectURI == "registered" && !slices.Contains(who.client.Callbacks, body.RedirectURI) {
 		return invalidPayload(validationError{Detail: "redirect_uri is not an allowed callback URL", Field: "redirect_uri"})
 	}
 	s := &connectSession{
@@ -82,8 +82,8 @@ func (t *Tenant) startConnect(w http.ResponseWriter, r *http.Request, who caller
 
 // connectURI is what clients append the ticket to.
 func (t *Tenant) connectURI() string {
-	u := t.base + t.cfg.Settings.ConnectURIPath
-	if q := t.cfg.Settings.ConnectURIQuery; q != "" {
+	u := t.base + t.cfg().Settings.ConnectURIPath
+	if q := t.cfg().Settings.ConnectURIQuery; q != "" {
 		u += "?" + q
 	}
 	return u
@@ -125,7 +125,7 @@ func (t *Tenant) completeConnect(w http.ResponseWriter, r *http.Request, who cal
 	answer := a.json()
 	t.mu.Unlock()
 	answer.OrgID = "" // not among this answer's members
-	writeJSON(w, t.cfg.Settings.CompleteStatus, answer)
+	writeJSON(w, t.cfg().Settings.CompleteStatus, answer)
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (t *Tenant) serveConnectTicket(w http.ResponseWriter, r *http.Request) {
 	sso := t.currentSession(r)
 	if sso == nil || sso.userID != s.who.userID {
 		t.endConnect(s)
-		if t.cfg.Settings.ConnectWrongBrowser == "page" {
+		if t.cfg().Settings.ConnectWrongBrowser == "page" {
 			showError(w, http.StatusForbidden, "access_denied", "This link was made for another session.")
 			return
 		}
@@ -78,7 +78,7 @@ func (s *connectSession) providerScopes() []string {
 // asksOffline: the request's scopes replace the connection's, except for
 // offline_access.
 func (t *Tenant) asksOffline(s *connectSession) bool {
-	return t.cfg.Settings.OfflineAccess == "always" || s.connection.offline() || slices.Contains(s.scopes, "offline_access")
+	return t.cfg().Settings.OfflineAccess == "always" || s.connection.offline() || slices.Contains(s.scopes, "offline_access")
 }
 
 // answer sends the browser back to the application.

@@ -47,5 +47,5 @@ func (t *Tenant) serveJWKS(w http.ResponseWriter, _ *http.Request) {
 	pairs := t.keys.all()
 	t.mu.Unlock()
 	w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")
-	writeJSON(w, http.StatusOK, jwks(pairs, t.algs))
+	writeJSON(w, http.StatusOK, jwks(pairs, t.cfg().signingAlgs()))
 }

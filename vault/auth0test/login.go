@@ -91,7 +91,7 @@ func (t *Tenant) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	username := r.PostForm.Get("username")
-	user := t.cfg.userByLogin(username)
+	user := t.cfg().userByLogin(username)
 	if user == nil || user.Password == "" ||
 		subtle.ConstantTimeCompare([]byte(user.Password), []byte(r.PostForm.Get("password"))) != 1 {
 		t.showLogin(w, http.StatusBadRequest, tx, state, username, "Wrong email or password")
@@ -130,7 +130,7 @@ func (t *Tenant) serveLogout(w http.ResponseWriter, r *http.Request) {
 	t.mu.Unlock()
 	setCookie(w, sessionCookie, "", -1)
 	q := r.URL.Query()
-	client, target := t.cfg.client(q.Get("client_id")), q.Get("returnTo")
+	client, target := t.cfg().client(q.Get("client_id")), q.Get("returnTo")
 	if target == "" && client != nil && len(client.AllowedLogoutURLs) > 0 {
 		target = client.AllowedLogoutURLs[0] // Auth0 takes the first one then
 	}

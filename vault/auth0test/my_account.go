@@ -31,7 +31,7 @@ func (t *Tenant) myAccount(scope string, serve func(http.ResponseWriter, *http.R
 		if p == nil {
 			return
 		}
-		if p.Status == http.StatusUnauthorized && !t.cfg.Settings.OmitWWWAuthenticate {
+		if p.Status == http.StatusUnauthorized && !t.cfg().Settings.OmitWWWAuthenticate {
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 			if r.Header.Get("Authorization") == "" {
 				w.Header().Set("WWW-Authenticate", "Bearer")
@@ -42,15 +42,15 @@ func (t *Tenant) myAccount(scope string, serve func(http.ResponseWriter, *http.R
 }
 
 func (t *Tenant) authorizeCaller(r *http.Request, scope string) (caller, *problem) {
-	if t.cfg.resourceServer(t.myAccountAudience()) == nil { // not activated
+	if t.cfg().resourceServer(t.myAccountAudience()) == nil { // not activated
 		return caller{}, noResource(r)
 	}
 	if r.Header.Get("Authorization") == "" {
 		return caller{}, newProblem(http.StatusUnauthorized, "0002", "Missing Token", "The request has no access token")
 	}
 	v, err := t.verifyToken(bearer(r, "Bearer"))
-	client := t.cfg.client(v.client())
-	if err != nil || !slices.Contains(v.Audience, t.myAccountAudience()) || t.cfg.user(v.Subject) == nil || client == nil {
+	client := t.cfg().client(v.client())
+	if err != nil || !slices.Contains(v.Audience, t.myAccountAudience()) || t.cfg().user(v.Subject) == nil || client == nil {
 		return caller{}, newProblem(http.StatusUnauthorized, "0003", "Invalid Token", "The access token is invalid or expired")
 	}
 	if !v.hasScope(scope) {
@@ -105,7 +105,7 @@ func (t *Tenant) listAccounts(w http.ResponseWriter, r *http.Request, who caller
 func (t *Tenant) deleteAccount(w http.ResponseWriter, r *http.Request, who caller) *problem {
 	id := r.PathValue("id")
 	removed := t.removeAccounts(func(a *account) bool { return a.id == id && a.userID == who.userID })
-	if removed == 0 && t.cfg.Settings.DeleteUnknownStatus == http.StatusNotFound {
+	if removed == 0 && t.cfg().Settings.DeleteUnknownStatus == http.StatusNotFound {
 		return newProblem(http.StatusNotFound, "0001", "Not Found", "The connected account was not found")
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -126,7 +126,7 @@ func (t *Tenant) listConnections(w http.ResponseWriter, r *http.Request, who cal
 		return invalidPayload(errs...)
 	}
 	var list []connectionJSON
-	for _, c := range t.cfg.Connections {
+	for _, c := range t.cfg().Connections {
 		if c.active() && c.enabledFor(who.client.ClientID) {
 			list = append(list, connectionJSON{Name: c.Name, Strategy: c.Strategy, Scopes: c.scopes()})
 		}

@@ -101,7 +101,7 @@ func (p *provider) accountID(email string) string {
 // email is the address of an account: that of the user it was made for, or one
 // made up.
 func (p *provider) email(account string) string {
-	for _, u := range p.tenant.cfg.Users {
+	for _, u := range p.tenant.cfg().Users {
 		if u.Email != "" && p.accountID(u.Email) == account {
 			return u.Email
 		}
@@ -120,7 +120,7 @@ func (p *provider) credentials(c *Connection) (id, secret string) {
 
 // knows reports whether a client is registered; an empty secret is not checked.
 func (p *provider) knows(id, secret string) bool {
-	for _, c := range p.tenant.cfg.Connections {
+	for _, c := range p.tenant.cfg().Connections {
 		if c.Strategy != p.strategy {
 			continue
 		}
@@ -180,7 +180,7 @@ func (p *provider) mint(g *providerGrant, kept string) mintedToken {
 
 // classic is a GitHub OAuth App, which issues no refresh tokens.
 func (p *provider) classic() bool {
-	return p.strategy == "github" && p.tenant.cfg.Settings.GitHubOAuthApp
+	return p.strategy == "github" && p.tenant.cfg().Settings.GitHubOAuthApp
 }
 
 // stored is how the vault keeps a provider's answer.

@@ -50,7 +50,7 @@ func (p *provider) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 // none of them, comes first.
 func (p *provider) knownAccounts(hint string) []accountView {
 	var out []accountView
-	for _, u := range p.tenant.cfg.Users {
+	for _, u := range p.tenant.cfg().Users {
 		if u.Email != "" {
 			out = append(out, accountView{ID: p.accountID(u.Email), Email: u.Email})
 		}
@@ -105,7 +105,7 @@ func (p *provider) newCode(request *providerRequest, account string, scopes []st
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	shown := p.consent(g, p.spelling(request.scopes)) || slices.Contains(request.prompt, "consent")
-	if p.strategy != "github" && p.tenant.cfg.Settings.GoogleRefreshToken == "consent" && !shown {
+	if p.strategy != "github" && p.tenant.cfg().Settings.GoogleRefreshToken == "consent" && !shown {
 		g.offline = false
 	}
 	p.codes[code] = &providerCode{grant: g, redirectURI: request.redirectURI, expires: time.Now().Add(10 * time.Minute)}

@@ -136,7 +136,7 @@ func (t *Tenant) userScopes(client *Client, userID, audience string, want []stri
 	if audience == "" || audience == t.Issuer()+"userinfo" {
 		return oidc, nil
 	}
-	rs := t.cfg.resourceServer(audience)
+	rs := t.cfg().resourceServer(audience)
 	if rs == nil {
 		return nil, refuse(http.StatusForbidden, "access_denied", "Service not found: %s", audience)
 	}
@@ -145,13 +145,13 @@ func (t *Tenant) userScopes(client *Client, userID, audience string, want []stri
 	case "deny_all":
 		return nil, notAuthorized(client, audience)
 	case "require_client_grant":
-		grant := t.cfg.grant(client.ClientID, audience, "user")
+		grant := t.cfg().grant(client.ClientID, audience, "user")
 		if grant == nil {
 			return nil, notAuthorized(client, audience)
 		}
 		allowed = intersect(allowed, grant.scopes(rs))
 	}
-	if u := t.cfg.user(userID); rs.EnforcePolicies && u != nil {
+	if u := t.cfg().user(userID); rs.EnforcePolicies && u != nil {
 		allowed = intersect(allowed, u.permissions(audience))
 	}
 	if !rs.AllowOfflineAccess {

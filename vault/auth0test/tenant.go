@@ -22,8 +22,7 @@ type URLs struct {
 // called from several goroutines.
 type Tenant struct {
 	base      string // the issuer without its slash
-	cfg       Config // expanded; never changed after New
-	algs      []string
+	directory directory
 	providers map[string]*provider // by strategy
 	handler   http.Handler
 	faults    *faultList
@@ -57,7 +56,7 @@ func New(cfg Config, urls URLs) (*Tenant, error) {
 		return nil, fmt.Errorf("auth0test: %w", err)
 	}
 	t := &Tenant{
-		base: base, cfg: expanded, algs: expanded.signingAlgs(),
+		base:   base,
 		faults: &faultList{}, requests: &requestLog{},
 		keys:         newKeyRing(base),
 		sessions:     map[string]*session{},
@@ -71,6 +70,7 @@ func New(cfg Config, urls URLs) (*Tenant, error) {
 		"google-oauth2": newGoogle(t, strings.TrimSuffix(urls.Google, "/")),
 		"github":        newGitHub(t, strings.TrimSuffix(urls.GitHub, "/")),
 	}
+	t.directory.current.Store(&expanded)
 	t.handler = t.routes()
 	return t, t.connectSeeds()
 }
@@ -89,7 +89,7 @@ func (cfg *Config) signingAlgs() []string {
 
 // connectSeeds stores the accounts that users have from the start.
 func (t *Tenant) connectSeeds() error {
-	for _, u := range t.cfg.Users {
+	for _, u := range t.cfg().Users {
 		for _, a := range u.ConnectedAccounts {
 			if err := t.Connect(u.UserID, a.Connection, a.Scopes, a.Account); err != nil {
 				return err
@@ -101,15 +101,6 @@ func (t *Tenant) connectSeeds() error {
 
 // Issuer is the tenant's issuer, with its slash at the end.
 func (t *Tenant) Issuer() string { return t.base + "/" }
-
-// Config returns a copy of the tenant's configuration with all defaults.
-func (t *Tenant) Config() Config {
-	cfg, err := t.cfg.expand(t.base)
-	if err != nil {
-		panic(err) // it went through expand before
-	}
-	return cfg
-}
 
 // Handler serves the tenant: Auth0's endpoints and the /_tenant controls.
 func (t *Tenant) Handler() http.Handler { return t.handler }
@@ -136,7 +127,7 @@ func (t *Tenant) routes() http.Handler {
 		"POST /oauth/revoke":                             t.serveRevoke,
 		"GET /userinfo":                                  t.serveUserInfo,
 		"POST /userinfo":                                 t.serveUserInfo,
-		"GET " + t.cfg.Settings.ConnectURIPath:           t.serveConnectTicket,
+		"GET " + t.cfg().Settings.ConnectURIPath:         t.serveConnectTicket,
 		"GET /login/callback":                            t.serveProviderCallback,
 		"POST /me/v1/connected-accounts/connect":         t.myAccount("create:me:connected_accounts", t.startConnect),
 		"POST /me/v1/connected-accounts/complete":        t.myAccount("create:me:connected_accounts", t.completeConnect),
@@ -172,10 +163,10 @@ func withRateLimit(next http.Handler) http.Handler {
 
 // findUser takes a user id or an e-mail address.
 func (t *Tenant) findUser(name string) (*User, error) {
-	if u := t.cfg.user(name); u != nil {
+	if u := t.cfg().user(name); u != nil {
 		return u, nil
 	}
-	if u := t.cfg.userByLogin(name); u != nil {
+	if u := t.cfg().userByLogin(name); u != nil {
 		return u, nil
 	}
 	return nil, fmt.Errorf("no user %q", name)
@@ -183,7 +174,7 @@ func (t *Tenant) findUser(name string) (*User, error) {
 
 // findConnection takes a connection that has a stand-in.
 func (t *Tenant) findConnection(name string) (*Connection, *provider, error) {
-	c := t.cfg.connection(name)
+	c := t.cfg().connection(name)
 	if c == nil {
 		return nil, nil, fmt.Errorf("no connection %q", name)
 	}

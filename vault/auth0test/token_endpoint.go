@@ -58,7 +58,7 @@ func (t *Tenant) token(r *http.Request) (any, *oauthError) {
 		return nil, missing("grant_type")
 	}
 	if !slices.Contains(supportedGrants(), grant) {
-		return nil, refuse(t.cfg.Settings.UnsupportedGrantStatus, "unsupported_grant_type", "Unsupported grant type: %s", grant)
+		return nil, refuse(t.cfg().Settings.UnsupportedGrantStatus, "unsupported_grant_type", "Unsupported grant type: %s", grant)
 	}
 	client, oerr := t.authenticate(r, p)
 	if oerr != nil {
@@ -145,7 +145,7 @@ func (t *Tenant) issueToMachine(client *Client, p params) (any, *oauthError) {
 	if client.public() {
 		return nil, grantNotAllowed(grantClientCredentials)
 	}
-	rs := t.cfg.resourceServer(audience)
+	rs := t.cfg().resourceServer(audience)
 	if rs == nil {
 		return nil, refuse(http.StatusForbidden, "access_denied", "Service not found: %s", audience)
 	}
@@ -158,7 +158,7 @@ func (t *Tenant) issueToMachine(client *Client, p params) (any, *oauthError) {
 		g.Scope = intersect(strings.Fields(scope), allowed)
 	}
 	if org := p["organization"]; org != "" {
-		if t.cfg.Settings.organization(org) == nil {
+		if t.cfg().Settings.organization(org) == nil {
 			return nil, refuse(http.StatusForbidden, "invalid_request", "parameter organization is invalid")
 		}
 		g.OrgID = org
@@ -179,7 +179,7 @@ func (t *Tenant) machineScopes(client *Client, rs *ResourceServer) ([]string, *o
 	case "allow_all":
 		return rs.scopeValues(), nil
 	case "require_client_grant":
-		if g := t.cfg.grant(client.ClientID, rs.Identifier, "client"); g != nil {
+		if g := t.cfg().grant(client.ClientID, rs.Identifier, "client"); g != nil {
 			return g.scopes(rs), nil
 		}
 	}

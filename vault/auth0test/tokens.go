@@ -70,12 +70,12 @@ func (t *Tenant) IssueToken(req TokenRequest) (Tokens, error) {
 	if req.ExpiresIn != nil {
 		setLifetime(idClaims, *req.ExpiresIn)
 	}
-	id, err := t.signToken(idClaims, idTokenAPI(t.cfg.client(req.ClientID)), nil)
+	id, err := t.signToken(idClaims, idTokenAPI(t.cfg().client(req.ClientID)), nil)
 	return Tokens{AccessToken: access, IDToken: id}, err
 }
 
 func (t *Tenant) firstAudience() string {
-	for _, rs := range t.cfg.ResourceServers {
+	for _, rs := range t.cfg().ResourceServers {
 		if rs.Identifier != t.myAccountAudience() {
 			return rs.Identifier
 		}
@@ -85,7 +85,7 @@ func (t *Tenant) firstAudience() string {
 
 // audience is the API behind an identifier; an unknown one gets the defaults.
 func (t *Tenant) audience(identifier string) *ResourceServer {
-	if rs := t.cfg.resourceServer(identifier); rs != nil {
+	if rs := t.cfg().resourceServer(identifier); rs != nil {
 		return rs
 	}
 	rs := &ResourceServer{Identifier: identifier}
@@ -121,7 +121,7 @@ func (g tokenGrant) subject() string {
 }
 
 // now is the tenant's clock in Unix seconds.
-func (t *Tenant) now() int64 { return time.Now().Unix() + int64(t.cfg.Settings.ClockSkew) }
+func (t *Tenant) now() int64 { return time.Now().Unix() + int64(t.cfg().Settings.ClockSkew) }
 
 // accessClaims follows the API's access-token profile: Auth0's own has azp and
 // gty, RFC 9068's has client_id and jti.
@@ -158,7 +158,7 @@ func (t *Tenant) accessClaims(g tokenGrant, rs *ResourceServer) map[string]any {
 
 // permissions are the user's, or for a machine what its grant gives it.
 func (t *Tenant) permissions(g tokenGrant, rs *ResourceServer) []string {
-	if u := t.cfg.user(g.UserID); u != nil {
+	if u := t.cfg().user(g.UserID); u != nil {
 		return u.permissions(rs.Identifier)
 	}
 	return append([]string{}, g.Scope...)
@@ -183,7 +183,7 @@ func (t *Tenant) addOrganization(claims map[string]any, id string) {
 // idClaims are an ID token's: who logged in, and what the scope tells of them.
 func (t *Tenant) idClaims(g tokenGrant) map[string]any {
 	now, lifetime := t.now(), 36000
-	if c := t.cfg.client(g.ClientID); c != nil {
+	if c := t.cfg().client(g.ClientID); c != nil {
 		lifetime = c.JWTConfiguration.LifetimeInSeconds
 	}
 	claims := map[string]any{
@@ -207,7 +207,7 @@ func (t *Tenant) idClaims(g tokenGrant) map[string]any {
 // profileClaims are what the scopes profile and email stand for.
 func (t *Tenant) profileClaims(userID string, scope []string) map[string]any {
 	claims := map[string]any{}
-	u := t.cfg.user(userID)
+	u := t.cfg().user(userID)
 	if u == nil {
 		return claims
 	}
@@ -339,12 +339,12 @@ func (t *Tenant) verificationKey(jws *jwt.JSONWebToken) any {
 		if jws.UnsafeClaimsWithoutVerification(&claims) != nil || len(claims.Audience) == 0 {
 			return nil
 		}
-		if rs := t.cfg.resourceServer(claims.Audience[0]); rs != nil && rs.SigningAlg == "HS256" {
+		if rs := t.cfg().resourceServer(claims.Audience[0]); rs != nil && rs.SigningAlg == "HS256" {
 			return []byte(rs.SigningSecret)
 		}
 		return nil
 	}
-	if !slices.Contains(t.algs, header.Algorithm) {
+	if !slices.Contains(t.cfg().signingAlgs(), header.Algorithm) {
 		return nil // only keys that are published count
 	}
 	t.mu.Lock()

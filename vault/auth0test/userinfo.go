@@ -29,7 +29,7 @@ func (t *Tenant) newOpaqueToken(g tokenGrant) string {
 // for, as far as the token has them.
 func (t *Tenant) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	userID, scope := t.userInfoSubject(bearer(r, "Bearer"))
-	if t.cfg.user(userID) == nil || !slices.Contains(scope, "openid") {
+	if t.cfg().user(userID) == nil || !slices.Contains(scope, "openid") {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write([]byte("Unauthorized"))

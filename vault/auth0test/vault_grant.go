@@ -40,15 +40,15 @@ func (t *Tenant) exchange(client *Client, p params) (any, *oauthError) {
 	if oerr != nil {
 		return nil, oerr
 	}
-	if t.cfg.user(userID) == nil { // a machine, or a user who is gone
-		return nil, t.userNotFound(t.cfg.Settings.UnknownUserError)
+	if t.cfg().user(userID) == nil { // a machine, or a user who is gone
+		return nil, t.userNotFound(t.cfg().Settings.UnknownUserError)
 	}
-	if t.cfg.Settings.MFAPolicy == "always" {
-		oerr := refuse(t.cfg.Settings.MFARequiredStatus, "mfa_required", "Multifactor authentication required")
+	if t.cfg().Settings.MFAPolicy == "always" {
+		oerr := refuse(t.cfg().Settings.MFARequiredStatus, "mfa_required", "Multifactor authentication required")
 		oerr.MFAToken = "Fe26.2*" + randomID(43)
 		return nil, oerr
 	}
-	connection := t.cfg.connection(p["connection"])
+	connection := t.cfg().connection(p["connection"])
 	if connection == nil || !connection.active() || !connection.enabledFor(client.ClientID) {
 		return nil, t.unknownConnection(p["connection"])
 	}
@@ -92,37 +92,37 @@ func (t *Tenant) vaultSubject(client *Client, p params) (string, *oauthError) {
 			return "", oerr
 		}
 		if client.RefreshToken.RotationType == "rotating" {
-			return "", refuse(http.StatusForbidden, t.cfg.Settings.RotatingSubjectError,
+			return "", refuse(http.StatusForbidden, t.cfg().Settings.RotatingSubjectError,
 				"Refresh token rotation is not supported for this grant.")
 		}
 		return rt.grant.UserID, nil
 	}
 	v, err := t.verifyToken(p["subject_token"])
-	if err != nil || (t.cfg.Settings.RefuseBoundSubject && len(v.Binding) > 0) {
-		return "", refuse(http.StatusUnauthorized, t.cfg.Settings.InvalidSubjectError, "Invalid or expired subject token.")
+	if err != nil || (t.cfg().Settings.RefuseBoundSubject && len(v.Binding) > 0) {
+		return "", refuse(http.StatusUnauthorized, t.cfg().Settings.InvalidSubjectError, "Invalid or expired subject token.")
 	}
 	// Only the Custom API client of the very API that the token is for.
 	if api := client.ResourceServerIdentifier; api == "" || !slices.Contains(v.Audience, api) {
-		return "", refuse(t.cfg.Settings.WrongAudienceStatus, t.cfg.Settings.WrongAudienceError,
+		return "", refuse(t.cfg().Settings.WrongAudienceStatus, t.cfg().Settings.WrongAudienceError,
 			"The client is not linked to the audience of the subject token.")
 	}
 	return v.Subject, nil
 }
 
 func (t *Tenant) notConnected() *oauthError {
-	return refuse(http.StatusUnauthorized, t.cfg.Settings.NotConnectedError, "Federated connection Refresh Token not found.")
+	return refuse(http.StatusUnauthorized, t.cfg().Settings.NotConnectedError, "Federated connection Refresh Token not found.")
 }
 
 func (t *Tenant) userNotFound(code string) *oauthError {
 	oerr := refuse(http.StatusUnauthorized, code, "Identity User not found.")
-	oerr.Member = t.cfg.Settings.UserNotFoundMember
+	oerr.Member = t.cfg().Settings.UserNotFoundMember
 	return oerr
 }
 
 // unknownConnection: in practice Auth0's answer cannot be told from that for a
 // user without an account.
 func (t *Tenant) unknownConnection(name string) *oauthError {
-	if code := t.cfg.Settings.UnknownConnectionError; code != "" {
+	if code := t.cfg().Settings.UnknownConnectionError; code != "" {
 		return refuse(http.StatusBadRequest, code, "Connection %s is not enabled for the client.", name)
 	}
 	return t.notConnected()
@@ -138,13 +138,13 @@ func (t *Tenant) pickAccount(userID, connection, hint string) (*account, *oauthE
 	}
 	if hint != "" {
 		for _, a := range list {
-			if a.providerUserID == hint || (t.cfg.Settings.LoginHintEmail && strings.EqualFold(a.email, hint)) {
+			if a.providerUserID == hint || (t.cfg().Settings.LoginHintEmail && strings.EqualFold(a.email, hint)) {
 				return a, nil
 			}
 		}
 		return nil, t.userNotFound("user_not_found")
 	}
-	switch t.cfg.Settings.SeveralAccounts {
+	switch t.cfg().Settings.SeveralAccounts {
 	case "newest":
 		return list[len(list)-1], nil
 	case "error":
@@ -168,7 +168,7 @@ func (t *Tenant) usableTokens(a *account, c *Connection) (providerTokens, *oauth
 		// good as not connected.
 		return tokens, t.notConnected()
 	}
-	leeway := time.Duration(t.cfg.Settings.RefreshLeeway) * time.Second
+	leeway := time.Duration(t.cfg().Settings.RefreshLeeway) * time.Second
 	if time.Now().Add(leeway).Before(tokens.expires) {
 		return tokens, nil
 	}
@@ -187,7 +187,7 @@ func (t *Tenant) usableTokens(a *account, c *Connection) (providerTokens, *oauth
 
 // vaultAnswer shows the provider token with its remaining life.
 func (t *Tenant) vaultAnswer(tokens providerTokens, wanted string) (any, *oauthError) {
-	s := t.cfg.Settings
+	s := t.cfg().Settings
 	scope := tokens.scopeText
 	switch {
 	case wanted != "" && s.VaultRequestScope == "rejected":
