@@ -3,7 +3,6 @@ package auth0test
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,25 +10,6 @@ import (
 	"strings"
 	"time"
 )
-
-// A transaction is an authorization request on its way through the login.
-type transaction struct {
-	client      *Client
-	redirectURI string
-	givenURI    string // the redirect_uri parameter, empty when left out
-	state       string
-	challenge   string
-	method      string
-	grant       tokenGrant
-	prompt      []string
-	maxAge      int // seconds; -1 when not given
-	started     time.Time
-	browser     string // the cookie value of the browser that began it
-	hint        string
-}
-
-// transactionLifetime is how long a login page may stay open.
-const transactionLifetime = time.Hour
 
 // serveAuthorize is /authorize. What is wrong with the client or the callback
 // is shown to the person; everything else goes back to the callback.
@@ -50,15 +30,15 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 	tx.browser = browserID(w, r)
 	s := t.currentSession(r)
-	if tx.needsLogin(s) {
-		if slices.Contains(tx.prompt, "none") {
-			tx.fail(w, r, refuse(0, "login_required", "Login required"))
-			return
-		}
-		redirect(w, r, t.base+"/u/login", url.Values{"state": {t.keepTransaction(tx)}})
-		return
+	switch {
+	case !tx.needsLogin(s):
+		tx.session = s
+		t.finish(w, r, tx)
+	case slices.Contains(tx.prompt, "none"):
+		tx.fail(w, r, refuse(0, "login_required", "Login required"))
+	default:
+		t.startLogin(w, r, tx)
 	}
-	t.finish(w, r, tx, s)
 }
 
 // identify finds the client and where its answers may go. Auth0 never
@@ -125,7 +105,24 @@ func (t *Tenant) fill(tx *transaction, q url.Values) *oauthError {
 		return refuse(0, "invalid_request", "prompt none excludes the others")
 	}
 	tx.hint = q.Get("login_hint")
+	if oerr := t.fillConnection(tx, q); oerr != nil {
+		return oerr
+	}
 	return t.fillGrant(tx, q)
+}
+
+// fillConnection reads where the user has to log in. Auth0 does not tell a
+// connection that the client may not use from one that is not there.
+func (t *Tenant) fillConnection(tx *transaction, q url.Values) *oauthError {
+	tx.connection, tx.connScope = q.Get("connection"), q.Get("connection_scope")
+	logins := t.cfg().loginConnections(tx.client)
+	if len(logins) == 0 {
+		return refuse(0, "invalid_request", "no connections enabled for the client")
+	}
+	if tx.connection != "" && !slices.ContainsFunc(logins, func(c Connection) bool { return c.Name == tx.connection }) {
+		return refuse(0, t.cfg().Settings.RefusedConnectionError, "the connection was not found")
+	}
+	return nil
 }
 
 // fillGrant reads what is asked for: API, scopes, organization. The refusal of
@@ -147,79 +144,6 @@ func (t *Tenant) fillGrant(tx *transaction, q url.Values) *oauthError {
 		return refuse(0, "invalid_request", "parameter organization is invalid")
 	}
 	return nil
-}
-
-// needsLogin decides whether a session is good enough.
-func (tx *transaction) needsLogin(s *session) bool {
-	if s == nil || slices.Contains(tx.prompt, "login") {
-		return true
-	}
-	return tx.maxAge >= 0 && time.Since(s.authTime) > time.Duration(tx.maxAge)*time.Second
-}
-
-// finish sends the browser back with a code.
-func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction, s *session) {
-	g := tx.grant
-	g.UserID, g.SessionID = s.userID, s.sid
-	if tx.maxAge >= 0 {
-		g.AuthTime = s.authTime
-	}
-	if g.OrgID != "" && !t.cfg().Settings.member(t.cfg().Settings.organization(g.OrgID), s.userID) {
-		tx.fail(w, r, refuse(0, "access_denied", "user is not part of the %s organization", g.OrgID))
-		return
-	}
-	scope, oerr := t.userScopes(tx.client, g.UserID, g.Audience, g.Scope)
-	if oerr != nil {
-		tx.fail(w, r, oerr)
-		return
-	}
-	g.Scope = scope
-	code := randomID(43)
-	t.mu.Lock()
-	t.codes[code] = &authCode{
-		grant: g, redirectURI: tx.givenURI, challenge: tx.challenge, method: tx.method,
-		expires: time.Now().Add(codeLifetime),
-	}
-	t.mu.Unlock()
-	tx.answer(w, r, url.Values{"code": {code}})
-}
-
-// fail sends the browser back with an error.
-func (tx *transaction) fail(w http.ResponseWriter, r *http.Request, oerr *oauthError) {
-	tx.answer(w, r, url.Values{"error": {oerr.Code}, "error_description": {oerr.Description}})
-}
-
-func (tx *transaction) answer(w http.ResponseWriter, r *http.Request, q url.Values) {
-	if tx.state != "" {
-		q.Set("state", tx.state)
-	}
-	redirect(w, r, tx.redirectURI, q)
-}
-
-func (t *Tenant) keepTransaction(tx *transaction) string {
-	id := randomID(32)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for old, other := range t.transactions {
-		if time.Since(other.started) > transactionLifetime {
-			delete(t.transactions, old)
-		}
-	}
-	t.transactions[id] = tx
-	return id
-}
-
-var errNoTransaction = errors.New("no such transaction")
-
-// findTransaction finds a login under way, for the browser that began it.
-func (t *Tenant) findTransaction(r *http.Request, id string) (*transaction, error) {
-	t.mu.Lock()
-	tx := t.transactions[id]
-	t.mu.Unlock()
-	if tx == nil || time.Since(tx.started) > transactionLifetime || cookieValue(r, browserCookie) != tx.browser {
-		return nil, errNoTransaction
-	}
-	return tx, nil
 }
 
 // challengeOf is PKCE's S256.

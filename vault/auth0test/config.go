@@ -23,10 +23,15 @@ type Config struct {
 	Clients []Client `json:"clients"`
 	// ClientGrants allow clients to ask for an API's tokens.
 	ClientGrants []ClientGrant `json:"client_grants"`
-	// Connections are the identity providers.
+	// Connections are the identity providers. While no database is among them
+	// there is Auth0's own, Username-Password-Authentication, for every client.
 	Connections []Connection `json:"connections"`
-	// Users may log in with their e-mail address and password.
+	// Users may log in with their e-mail address and password. Others become
+	// users when they first log in through a provider.
 	Users []User `json:"users"`
+	// ProviderAccounts are what the stand-ins know of accounts; there is one for
+	// each user's e-mail address besides.
+	ProviderAccounts []ProviderAccount `json:"provider_accounts,omitempty"`
 	// Settings are the switches of this package; the zero value is the default.
 	Settings Settings `json:"settings"`
 }
@@ -175,8 +180,7 @@ type Connection struct {
 	EnabledClients []string `json:"enabled_clients,omitempty"`
 	// ConnectedAccounts makes it usable with the My Account API and the vault.
 	ConnectedAccounts *Active `json:"connected_accounts,omitempty"`
-	// Authentication makes it usable for login; this tenant logs users in with
-	// their password only.
+	// Authentication makes it usable for login. Default: active, as at Auth0.
 	Authentication     *Active        `json:"authentication,omitempty"`
 	IsDomainConnection bool           `json:"is_domain_connection,omitempty"`
 	Realms             []string       `json:"realms,omitempty"`
@@ -205,7 +209,8 @@ type User struct {
 	UserMetadata  map[string]any   `json:"user_metadata,omitempty"`
 	AppMetadata   map[string]any   `json:"app_metadata,omitempty"`
 	Permissions   []UserPermission `json:"permissions,omitempty"`
-	// Identities are login identities. As at Auth0 they never feed the vault.
+	// Identities are login identities, the primary one first. Default: the one
+	// that UserID is made of. As at Auth0 they never feed the vault.
 	Identities []Identity `json:"identities,omitempty"`
 	// ConnectedAccounts are what the vault holds for the user from the start.
 	ConnectedAccounts []UserAccount `json:"connected_accounts,omitempty"`
@@ -223,6 +228,19 @@ type Identity struct {
 	Provider   string `json:"provider"`
 	UserID     string `json:"user_id"`
 	IsSocial   bool   `json:"isSocial,omitempty"`
+}
+
+// ProviderAccount is somebody's account at a stand-in.
+type ProviderAccount struct {
+	// Strategy says which stand-in: google-oauth2 or github.
+	Strategy string `json:"strategy"`
+	// Account is the provider's user id.
+	Account string `json:"account"`
+	Email   string `json:"email,omitempty"`
+	// EmailVerified defaults to true.
+	EmailVerified *bool `json:"email_verified,omitempty"`
+	// Name defaults to the e-mail address up to the @.
+	Name string `json:"name,omitempty"`
 }
 
 // UserAccount is an account connected before the tenant starts.
@@ -283,8 +301,14 @@ func (cfg *Config) fillDefaults(base string) {
 	for i := range cfg.Clients {
 		cfg.Clients[i].fillDefaults()
 	}
+	for i := range cfg.Connections {
+		cfg.Connections[i].fillDefaults()
+	}
 	for i := range cfg.Users {
 		cfg.Users[i].fillDefaults()
+	}
+	for i := range cfg.ProviderAccounts {
+		cfg.ProviderAccounts[i].fillDefaults()
 	}
 	cfg.activateMyAccount(base)
 	cfg.Settings.fillDefaults()
@@ -361,14 +385,43 @@ func (c *Client) fillDefaults() {
 	}
 }
 
+func (c *Connection) fillDefaults() {
+	if c.Authentication == nil {
+		c.Authentication = &Active{true}
+	}
+}
+
+func (a *ProviderAccount) fillDefaults() {
+	if a.EmailVerified == nil {
+		a.EmailVerified = new(true)
+	}
+	setDefault(&a.Name, localPart(a.Email))
+}
+
 func (u *User) fillDefaults() {
 	if u.UserID == "" {
 		sum := sha256.Sum256([]byte(strings.ToLower(u.Email)))
 		u.UserID = "auth0|" + hex.EncodeToString(sum[:12])
 	}
 	setDefault(&u.Name, u.Email)
-	local, _, _ := strings.Cut(u.Email, "@")
-	setDefault(&u.Nickname, local)
+	setDefault(&u.Nickname, localPart(u.Email))
+	if len(u.Identities) == 0 {
+		provider, id, _ := strings.Cut(u.UserID, "|")
+		i := Identity{Connection: provider, Provider: provider, UserID: id, IsSocial: true}
+		if provider == "auth0" {
+			i.Connection, i.IsSocial = defaultDatabase, false
+		}
+		u.Identities = []Identity{i}
+	}
+}
+
+// defaultDatabase is the database that Auth0 creates with every tenant.
+const defaultDatabase = "Username-Password-Authentication"
+
+// localPart is an e-mail address up to the @.
+func localPart(email string) string {
+	local, _, _ := strings.Cut(email, "@")
+	return local
 }
 
 func setDefault(s *string, value string) {

@@ -82,6 +82,8 @@ func TestConfigRefusesMistakes(t *testing.T) {
 		"enabled for nobody":    {`"enabled_clients": ["exchange"]`, `"enabled_clients": ["x"]`},
 		"account on nothing":    {`[{"connection": "gh"`, `[{"connection": "x"`},
 		"the same client twice": {`"client_id": "pages", "client_secret"`, `"client_id": "exchange", "client_secret"`},
+		"bad account":           {`"settings":`, `"provider_accounts": [{"strategy": "slack", "account": "1"}], "settings":`},
+		"an identity twice":     {`"password": "p",`, `"identities": [{"provider": "gh", "user_id": "1"}, {"provider": "gh", "user_id": "1"}],`},
 		"bad setting":           {`"omit_scope": true`, `"mfa_policy": "sometimes"`},
 		"bad status":            {`"omit_scope": true`, `"complete_status": 204`},
 		"bad dialect":           {`"scopes": [{"value"`, `"token_dialect": "x", "scopes": [{"value"`},

@@ -89,15 +89,8 @@ func (s *connectSession) answer(w http.ResponseWriter, r *http.Request, q url.Va
 	redirect(w, r, s.redirectURI, q)
 }
 
-// serveProviderCallback is where the provider sends the browser back to
-// Auth0. The account waits for /complete.
-func (t *Tenant) serveProviderCallback(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	s, err := t.takeProviderState(r, q.Get("state"))
-	if err != nil {
-		showError(w, http.StatusBadRequest, "invalid_request", "Unable to verify the transaction.")
-		return
-	}
+// finishConnect takes the provider's answer. The account waits for /complete.
+func (t *Tenant) finishConnect(w http.ResponseWriter, r *http.Request, s *connectSession, q url.Values) {
 	if code := q.Get("error"); code != "" || q.Get("code") == "" {
 		setDefault(&code, "server_error")
 		t.endConnect(s)

@@ -33,7 +33,7 @@
 //	         /calendar/v3/calendars/primary/events (GET, POST)
 //	         /calendar/v3/users/me/calendarList
 //	GitHub   /login/oauth/authorize  /login/oauth/access_token
-//	         /user  /user/repos
+//	         /user  /user/emails  /user/repos
 //
 // Google spells the scopes email and profile out and issues a refresh token
 // only when the connection's options have offline_access. The real one does so
@@ -45,19 +45,35 @@
 // GitHub App with expiring user tokens: comma-separated scopes, a refresh token
 // always, good once.
 //
+// # Logins
+//
+// /authorize shows a login page with the connections that are enabled for the
+// client and active for authentication: the password of a database, a button for
+// each provider. With the parameter connection only that one counts, and a
+// provider's page comes at once; connection_scope asks it for more. Whoever logs
+// in through a provider is the user whose identities have that account, and
+// otherwise becomes one ("google-oauth2|" and the account), with the e-mail
+// address as far as the provider tells it. That fills identities and never the
+// vault. A session spares the login, except with prompt=login, when it is older
+// than max_age (0: always) or came through another connection than the one asked
+// for. The ID token has auth_time when max_age was asked for.
+//
 // # Accounts
 //
 // A provider account is named by the provider's user id, which login_hint
 // matches. The account that a stand-in has for one of the tenant's users is a
 // number made from the provider's name and the user's e-mail address: 21
-// digits at Google, 8 at GitHub. The consent page offers those; whatever else
-// is posted, or given to [Tenant.Connect], is taken as the id of another
-// account. Accounts have no passwords: choosing one is the provider's login.
+// digits at Google, 8 at GitHub. The consent page offers those, and what
+// [Config].ProviderAccounts lists, where addresses may be unverified. Whatever
+// else is posted, or given to [Tenant.Connect], is taken as the id of another
+// account, with a verified address. Accounts have no passwords: choosing one is
+// the provider's login.
 //
 // # Forms
 //
-// The login page posts username and password, the consent page account,
-// repeated scope, and action (allow or deny); hidden fields must come back.
+// The login page posts username and password, or connection when a provider's
+// button is pressed; the consent page account, repeated scope, and action (allow
+// or deny); hidden fields must come back.
 // Cookies are needed, scripts are not.
 //
 // # Controls
@@ -112,6 +128,8 @@
 //	max_accounts              0: no limit; per user and connection, more answer 409
 //	delete_unknown_status     204; 404
 //	omit_www_authenticate     false; true: the My Account API's 401 has no challenge
+//	refused_connection_error  invalid_request; any code: /authorize names a connection that the client cannot use
+//	identities_feed_vault     false; true: as in 2025, a login through a provider connects the account too
 //	offline_access            connection: refresh tokens from Google if its options say so; always
 //	google_refresh_token      always: with every such connect; consent: as at Google, see above
 //	github_oauth_app          false; true: GitHub is a classic OAuth App without refresh tokens

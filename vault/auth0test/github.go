@@ -1,6 +1,8 @@
 package auth0test
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,8 +25,10 @@ func newGitHub(t *Tenant, base string) *provider {
 		spelling: func(scopes []string) []string { return intersect(scopes, scopes) },
 		refuse:   refuseGitHubToken,
 	}
+	p.readProfile = p.readGitHubProfile
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /user", p.githubAPI(p.githubUser))
+	mux.HandleFunc("GET /user/emails", p.githubAPI(p.githubEmails, githubEmailScopes...))
 	mux.HandleFunc("GET /user/repos", p.githubAPI(p.githubRepos, "repo", "public_repo"))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { githubError(w, http.StatusNotFound, "Not Found") })
 	return p.start(t, mux)
@@ -72,11 +76,46 @@ func refuseGitHubToken(w http.ResponseWriter, _ int, code, description string) {
 
 func (p *provider) githubUser(w http.ResponseWriter, grant *providerGrant) {
 	out := p.githubOwner(grant)
-	out["type"], out["name"], out["email"] = "User", out["login"], nil
-	if slices.Contains(grant.scopes, "user:email") || slices.Contains(grant.scopes, "user") {
+	out["type"], out["name"], out["email"] = "User", p.personOf(grant.account).Name, nil
+	if len(intersect(githubEmailScopes, grant.scopes)) > 0 {
 		out["email"] = p.email(grant.account)
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// githubEmails: only this method tells whether an address is verified.
+func (p *provider) githubEmails(w http.ResponseWriter, grant *providerGrant) {
+	person := p.personOf(grant.account)
+	writeJSON(w, http.StatusOK, []githubEmail{{person.Email, true, *person.EmailVerified, "private"}})
+}
+
+type githubEmail struct {
+	Email      string `json:"email"`
+	Primary    bool   `json:"primary"`
+	Verified   bool   `json:"verified"`
+	Visibility string `json:"visibility"`
+}
+
+var githubEmailScopes = []string{"user:email", "user"}
+
+// readGitHubProfile is Auth0 asking who logged in, and where it may for their
+// addresses.
+func (p *provider) readGitHubProfile(ctx context.Context, token string) (profile, error) {
+	var user struct {
+		ID          json.RawMessage
+		Login, Name string
+	}
+	if err := p.getJSON(ctx, "/user", token, &user); err != nil {
+		return profile{}, err
+	}
+	who := profile{id: strings.Trim(string(user.ID), `"`), nickname: user.Login, name: user.Name}
+	var emails []githubEmail
+	if p.getJSON(ctx, "/user/emails", token, &emails) == nil {
+		if e := find(emails, func(e githubEmail) bool { return e.Primary }); e != nil {
+			who.email, who.emailVerified = e.Email, e.Verified
+		}
+	}
+	return who, nil
 }
 
 // githubOwner shows an account: its id as a number when it is one.

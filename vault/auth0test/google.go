@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -30,6 +31,7 @@ func newGoogle(t *Tenant, base string) *provider {
 		accessPrefix: "ya29.", refreshPrefix: "1//0", separator: " ",
 		spelling: googleSpelling, refuse: refuseGoogleToken,
 	}
+	g.provider.readProfile = g.readProfile
 	calendar := []string{googleAPI + "calendar", googleAPI + "calendar.readonly"}
 	events := []string{googleAPI + "calendar.events", googleAPI + "calendar.events.readonly"}
 	mux := http.NewServeMux()
@@ -134,16 +136,29 @@ func (g *google) listCalendars(w http.ResponseWriter, _ *http.Request, grant *pr
 
 // userInfo tells what the scopes allow; the subject is the provider user id.
 func (g *google) userInfo(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
-	email := g.email(grant.account)
-	local, _, _ := strings.Cut(email, "@")
+	person := g.personOf(grant.account)
 	out := map[string]any{"sub": grant.account}
 	if slices.Contains(grant.scopes, googleAPI+"userinfo.email") {
-		out["email"], out["email_verified"] = email, true
+		out["email"], out["email_verified"] = person.Email, *person.EmailVerified
 	}
 	if slices.Contains(grant.scopes, googleAPI+"userinfo.profile") {
-		out["name"], out["given_name"] = local, local
+		out["name"], out["given_name"] = person.Name, person.Name
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// readProfile is Auth0 asking who logged in.
+func (g *google) readProfile(ctx context.Context, token string) (profile, error) {
+	var info struct {
+		Sub, Name, Email string
+		EmailVerified    bool   `json:"email_verified"`
+		GivenName        string `json:"given_name"`
+	}
+	err := g.getJSON(ctx, "/oauth2/v3/userinfo", token, &info)
+	return profile{
+		id: info.Sub, email: info.Email, emailVerified: info.EmailVerified,
+		name: info.Name, nickname: localPart(info.Email), givenName: info.GivenName,
+	}, err
 }
 
 func (g *google) serveRevoke(w http.ResponseWriter, r *http.Request) {

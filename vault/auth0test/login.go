@@ -5,64 +5,22 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 )
 
-// The cookies of a browser: its Auth0 session, and a random name that ties a
-// login to the browser that began it.
-const (
-	sessionCookie = "auth0"
-	browserCookie = "did"
-)
-
-// A session is a browser's single sign-on session.
-type session struct {
-	userID   string
-	sid      string // the ID token's; not the cookie's value
-	authTime time.Time
-}
-
-// sessionLifetime is Auth0's default for an idle session.
-const sessionLifetime = 72 * time.Hour
-
-func cookieValue(r *http.Request, name string) string {
-	if c, err := r.Cookie(name); err == nil {
-		return c.Value
+// startLogin shows the login page, or goes to the provider at once when the
+// request named its connection.
+func (t *Tenant) startLogin(w http.ResponseWriter, r *http.Request, tx *transaction) {
+	if c := t.cfg().connection(tx.connection); c != nil && c.social() {
+		t.goToProvider(w, r, tx, c)
+		return
 	}
-	return ""
-}
-
-// setCookie: no Secure, for the tenant speaks http on loopback.
-func setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
-	})
-}
-
-func browserID(w http.ResponseWriter, r *http.Request) string {
-	if id := cookieValue(r, browserCookie); id != "" {
-		return id
-	}
-	id := randomID(32)
-	setCookie(w, browserCookie, id, 365*24*3600)
-	return id
-}
-
-// currentSession is the session of the browser, nil when there is none.
-func (t *Tenant) currentSession(r *http.Request) *session {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.sessions[cookieValue(r, sessionCookie)]
-	if s == nil || time.Since(s.authTime) > sessionLifetime {
-		return nil
-	}
-	return s
+	redirect(w, r, t.base+"/u/login", url.Values{"state": {t.park(tx, atLogin)}})
 }
 
 // serveLoginPage shows the form.
 func (t *Tenant) serveLoginPage(w http.ResponseWriter, r *http.Request) {
 	state := r.URL.Query().Get("state")
-	tx, err := t.findTransaction(r, state)
+	tx, err := t.parked(r, state, atLogin)
 	if err != nil {
 		showLostTransaction(w)
 		return
@@ -71,13 +29,24 @@ func (t *Tenant) serveLoginPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (t *Tenant) showLogin(w http.ResponseWriter, status int, tx *transaction, state, username, message string) {
-	name := tx.client.Name
-	setDefault(&name, tx.client.ClientID)
-	writePage(w, status, loginPage, loginView{State: state, Client: name, Username: username, Error: message})
+	view := loginView{State: state, Client: tx.client.Name, Username: username, Error: message}
+	setDefault(&view.Client, tx.client.ClientID)
+	for _, c := range t.cfg().loginConnections(tx.client) {
+		switch {
+		case !tx.allows(c.Name):
+		case c.social():
+			label := c.DisplayName
+			setDefault(&label, c.Name)
+			view.Connections = append(view.Connections, connectionView{Name: c.Name, Label: label})
+		default:
+			view.Password = true
+		}
+	}
+	writePage(w, status, loginPage, view)
 }
 
-// serveLogin checks the password and starts a session. A new session gets a
-// new cookie value, whatever the browser had.
+// serveLogin checks the password, or goes to the provider whose button was
+// pressed.
 func (t *Tenant) serveLogin(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil || crossSite(r) {
@@ -85,42 +54,54 @@ func (t *Tenant) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	state := r.Form.Get("state")
-	tx, err := t.findTransaction(r, state)
+	tx, err := t.parked(r, state, atLogin)
 	if err != nil {
 		showLostTransaction(w)
 		return
 	}
+	if name := r.PostForm.Get("connection"); name != "" {
+		t.serveButton(w, r, tx, name)
+		return
+	}
 	username := r.PostForm.Get("username")
-	user := t.cfg().userByLogin(username)
-	if user == nil || user.Password == "" ||
-		subtle.ConstantTimeCompare([]byte(user.Password), []byte(r.PostForm.Get("password"))) != 1 {
+	connection, user := t.cfg().passwordLogin(tx, username, r.PostForm.Get("password"))
+	if user == nil {
 		t.showLogin(w, http.StatusBadRequest, tx, state, username, "Wrong email or password")
 		return
 	}
-	value := randomID(43)
-	t.mu.Lock()
-	delete(t.sessions, cookieValue(r, sessionCookie))
-	t.sessions[value] = &session{userID: user.UserID, sid: randomID(32), authTime: time.Now()}
-	t.mu.Unlock()
-	setCookie(w, sessionCookie, value, 0)
-	redirect(w, r, t.base+"/authorize/resume", url.Values{"state": {state}})
-}
-
-// serveResume takes the transaction up again after the login.
-func (t *Tenant) serveResume(w http.ResponseWriter, r *http.Request) {
-	state := r.URL.Query().Get("state")
-	tx, err := t.findTransaction(r, state)
-	s := t.currentSession(r)
-	// The login must have happened for this transaction: prompt=login is not
-	// satisfied by an older session.
-	if err != nil || s == nil || s.authTime.Before(tx.started) {
+	if tx, err = t.take(r, state, atLogin); err != nil {
 		showLostTransaction(w)
 		return
 	}
-	t.mu.Lock()
-	delete(t.transactions, state)
-	t.mu.Unlock()
-	t.finish(w, r, tx, s)
+	t.logIn(w, r, tx, user.UserID, connection.Name)
+}
+
+// serveButton goes to the provider whose button was pressed on the login page.
+func (t *Tenant) serveButton(w http.ResponseWriter, r *http.Request, tx *transaction, name string) {
+	c := find(t.cfg().loginConnections(tx.client), func(c Connection) bool {
+		return c.social() && c.Name == name && tx.allows(name)
+	})
+	if c == nil {
+		showError(w, http.StatusBadRequest, "invalid_request", "This form cannot be used.")
+		return
+	}
+	tx, err := t.take(r, r.PostForm.Get("state"), atLogin)
+	if err != nil {
+		showLostTransaction(w)
+		return
+	}
+	t.goToProvider(w, r, tx, c)
+}
+
+// passwordLogin finds a user by what was typed into the login page, and the
+// database that the login went through.
+func (cfg *Config) passwordLogin(tx *transaction, username, password string) (*Connection, *User) {
+	database := find(cfg.loginConnections(tx.client), func(c Connection) bool { return !c.social() && tx.allows(c.Name) })
+	user := find(cfg.Users, func(u User) bool { return u.Password != "" && u.called(username) })
+	if database == nil || user == nil || subtle.ConstantTimeCompare([]byte(user.Password), []byte(password)) != 1 {
+		return nil, nil
+	}
+	return database, user
 }
 
 // serveLogout ends the session and goes where the client may send people.

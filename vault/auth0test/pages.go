@@ -21,6 +21,13 @@ func parsePage(name string) *template.Template {
 
 type loginView struct {
 	State, Client, Username, Error string
+
+	Password    bool // a database is among the connections
+	Connections []connectionView
+}
+
+type connectionView struct {
+	Name, Label string
 }
 
 type consentView struct {

@@ -31,6 +31,7 @@ type provider struct {
 	separator                string                  // between scopes in answers
 	spelling                 func([]string) []string // scopes as answers spell them
 	refuse                   func(w http.ResponseWriter, status int, code, description string)
+	readProfile              func(ctx context.Context, token string) (profile, error)
 
 	tenant   *Tenant
 	handler  http.Handler
@@ -96,20 +97,6 @@ func (p *provider) accountID(email string) string {
 	sum := sha256.Sum256([]byte(p.strategy + ":" + strings.ToLower(email)))
 	digits := strconv.FormatUint(binary.BigEndian.Uint64(sum[:8]), 10) + strconv.FormatUint(binary.BigEndian.Uint64(sum[8:16]), 10)
 	return "1" + digits[:p.digits-1]
-}
-
-// email is the address of an account: that of the user it was made for, or one
-// made up.
-func (p *provider) email(account string) string {
-	for _, u := range p.tenant.cfg().Users {
-		if u.Email != "" && p.accountID(u.Email) == account {
-			return u.Email
-		}
-	}
-	if strings.Contains(account, "@") {
-		return account
-	}
-	return account + "@accounts.example"
 }
 
 // credentials are how a connection's operator registered the tenant here.

@@ -46,24 +46,6 @@ func (p *provider) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// knownAccounts are those of the tenant's users; the hinted one, which may be
-// none of them, comes first.
-func (p *provider) knownAccounts(hint string) []accountView {
-	var out []accountView
-	for _, u := range p.tenant.cfg().Users {
-		if u.Email != "" {
-			out = append(out, accountView{ID: p.accountID(u.Email), Email: u.Email})
-		}
-	}
-	hinted := func(a accountView) bool { return a.ID == hint || strings.EqualFold(a.Email, hint) }
-	if i := slices.IndexFunc(out, hinted); i > 0 {
-		out[0], out[i] = out[i], out[0]
-	} else if i < 0 && hint != "" {
-		out = append([]accountView{{ID: hint, Email: p.email(hint)}}, out...)
-	}
-	return out
-}
-
 // serveConsent takes the decision: account, the scopes left ticked, and allow
 // or deny.
 func (p *provider) serveConsent(w http.ResponseWriter, r *http.Request) {

@@ -85,15 +85,16 @@ func seedConnections() []Connection {
 				"email": true, "profile": true, "offline_access": true,
 				"scope": []any{"openid", "email", "profile"},
 			},
-			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{false},
+			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{true},
 		},
 		{
 			ID: "con_githubseed000000", Name: "github", DisplayName: "GitHub", Strategy: "github",
 			Options: map[string]any{
 				"client_id": "tenant-at-github", "client_secret": "tenant-at-github-secret",
+				"email": true,
 				"scope": []any{"read:user"},
 			},
-			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{false},
+			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{true},
 		},
 	}
 }

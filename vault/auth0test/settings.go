@@ -47,6 +47,9 @@ type Settings struct {
 	DeleteUnknownStatus int    `json:"delete_unknown_status,omitempty"`
 	OmitWWWAuthenticate bool   `json:"omit_www_authenticate,omitempty"`
 
+	RefusedConnectionError string `json:"refused_connection_error,omitempty"`
+	IdentitiesFeedVault    bool   `json:"identities_feed_vault,omitempty"`
+
 	OfflineAccess      string `json:"offline_access,omitempty"`
 	GoogleRefreshToken string `json:"google_refresh_token,omitempty"`
 	GitHubOAuthApp     bool   `json:"github_oauth_app,omitempty"`
@@ -79,6 +82,7 @@ func (s *Settings) fillDefaults() {
 	setDefault(&s.ConnectRedirectURI, "registered")
 	setDefault(&s.ConnectWrongBrowser, "callback")
 	setDefault(&s.Reconnect, "update")
+	setDefault(&s.RefusedConnectionError, "invalid_request")
 	setDefault(&s.OfflineAccess, "connection")
 	setDefault(&s.GoogleRefreshToken, "always")
 	for status, value := range map[*int]int{

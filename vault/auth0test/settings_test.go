@@ -234,6 +234,21 @@ var loginSwitches = map[string]switchTest{
 		},
 		"false", "true",
 	},
+	"RefusedConnectionError": {
+		func(s *auth0test.Settings) { s.RefusedConnectionError = "unauthorized_client" },
+		func(t *testing.T, s *auth0test.Server) string {
+			return newBrowser(t).loginThrough(s, "x", nil).Get("error")
+		},
+		"invalid_request", "unauthorized_client",
+	},
+	"IdentitiesFeedVault": {
+		func(s *auth0test.Settings) { s.IdentitiesFeedVault = true },
+		func(t *testing.T, s *auth0test.Server) string {
+			newBrowser(t).loginThrough(s, "google-oauth2", everyScope("g-1"))
+			return refusal(exchange(t, s, accessToken(t, s, func(r *auth0test.TokenRequest) { r.User = "google-oauth2|g-1" })))
+		},
+		notFound, "200 ",
+	},
 	"Organizations": {
 		func(s *auth0test.Settings) {
 			s.Organizations = []auth0test.Organization{{ID: "org_x", Name: "x", Members: []string{"auth0|alice"}}}

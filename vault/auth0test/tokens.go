@@ -222,7 +222,7 @@ func (t *Tenant) profileClaims(userID string, scope []string) map[string]any {
 			}
 		}
 	}
-	if slices.Contains(scope, "email") {
+	if slices.Contains(scope, "email") && u.Email != "" {
 		claims["email"], claims["email_verified"] = u.Email, u.EmailVerified
 	}
 	return claims

@@ -132,10 +132,20 @@ func (cfg *Config) checkConnections() error {
 }
 
 func (cfg *Config) checkUsers() error {
-	seen := map[string]bool{}
+	for _, a := range cfg.ProviderAccounts {
+		if err := oneOf(fmt.Sprintf("provider account %q: strategy", a.Account), a.Strategy, "google-oauth2", "github"); err != nil {
+			return err
+		}
+	}
+	seen, identities := map[string]bool{}, map[string]bool{}
 	for _, u := range cfg.Users {
 		if err := unique(seen, "user", u.UserID); err != nil {
 			return err
+		}
+		for _, i := range u.Identities {
+			if err := unique(identities, "identity", i.Provider+"|"+i.UserID); err != nil {
+				return err
+			}
 		}
 		for _, a := range u.ConnectedAccounts {
 			if c := cfg.connection(a.Connection); c == nil || c.Strategy == "auth0" {
@@ -165,10 +175,19 @@ func (cfg *Config) user(id string) *User {
 
 // userByLogin finds a user by what the login page takes.
 func (cfg *Config) userByLogin(name string) *User {
-	if name == "" {
-		return nil
-	}
-	return find(cfg.Users, func(u User) bool { return strings.EqualFold(u.Email, name) || u.Username == name })
+	return find(cfg.Users, func(u User) bool { return u.called(name) })
+}
+
+func (u *User) called(name string) bool {
+	return name != "" && (strings.EqualFold(u.Email, name) || u.Username == name)
+}
+
+// userByIdentity finds the user who logs in with an identity: their own, or one
+// that was linked to them.
+func (cfg *Config) userByIdentity(provider, id string) *User {
+	return find(cfg.Users, func(u User) bool {
+		return slices.ContainsFunc(u.Identities, func(i Identity) bool { return i.Provider == provider && i.UserID == id })
+	})
 }
 
 // grant finds the client grant for a subject type.
@@ -179,6 +198,25 @@ func (cfg *Config) grant(clientID, audience, subjectType string) *ClientGrant {
 		return g.ClientID == clientID && g.Audience == audience && kind == subjectType
 	})
 }
+
+// loginConnections are those that a client's users may log in through.
+func (cfg *Config) loginConnections(client *Client) []Connection {
+	var out []Connection
+	listed := false
+	for _, c := range cfg.Connections {
+		listed = listed || !c.social()
+		if c.Authentication.Active && c.enabledFor(client.ClientID) {
+			out = append(out, c)
+		}
+	}
+	if !listed {
+		out = append(out, Connection{Name: defaultDatabase, Strategy: "auth0"})
+	}
+	return out
+}
+
+// social connections have a provider; the others are databases.
+func (c *Connection) social() bool { return c.Strategy != "auth0" }
 
 func (c *Connection) active() bool {
 	return c.ConnectedAccounts != nil && c.ConnectedAccounts.Active
@@ -206,6 +244,20 @@ func (c *Connection) scopes() []string {
 		}
 	}
 	return out
+}
+
+// loginScopes are what Auth0 asks the provider for at a login: the scopes set on
+// the dashboard, and those of the attributes it always or by option reads.
+func (c *Connection) loginScopes() []string {
+	basic := []string{"openid", "email", "profile"}
+	if c.Strategy == "github" {
+		basic = nil
+		if on, _ := c.Options["email"].(bool); on {
+			basic = []string{"user:email"}
+		}
+	}
+	all := append(basic, c.scopes()...)
+	return intersect(all, all) // each once
 }
 
 // offline reports whether the operator asked the provider for refresh tokens.

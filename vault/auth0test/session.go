@@ -1,0 +1,89 @@
+package auth0test
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// The cookies of a browser: its Auth0 session, and a random name that ties a
+// login to the browser that began it.
+const (
+	sessionCookie = "auth0"
+	browserCookie = "did"
+)
+
+// A session is a browser's single sign-on session.
+type session struct {
+	userID     string
+	sid        string // the ID token's; not the cookie's value
+	connection string // that the user logged in through
+	authTime   time.Time
+}
+
+// sessionLifetime is Auth0's default for an idle session.
+const sessionLifetime = 72 * time.Hour
+
+func cookieValue(r *http.Request, name string) string {
+	if c, err := r.Cookie(name); err == nil {
+		return c.Value
+	}
+	return ""
+}
+
+// setCookie: no Secure, for the tenant speaks http on loopback.
+func setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
+	})
+}
+
+func browserID(w http.ResponseWriter, r *http.Request) string {
+	if id := cookieValue(r, browserCookie); id != "" {
+		return id
+	}
+	id := randomID(32)
+	setCookie(w, browserCookie, id, 365*24*3600)
+	return id
+}
+
+// currentSession is the session of the browser, nil when there is none. That
+// of a user who is gone, deleted or linked to another, is over.
+func (t *Tenant) currentSession(r *http.Request) *session {
+	t.mu.Lock()
+	s := t.sessions[cookieValue(r, sessionCookie)]
+	t.mu.Unlock()
+	if s == nil || time.Since(s.authTime) > sessionLifetime || t.cfg().user(s.userID) == nil {
+		return nil
+	}
+	return s
+}
+
+// logIn starts the session of a user who proved to be one, and goes on with the
+// transaction.
+func (t *Tenant) logIn(w http.ResponseWriter, r *http.Request, tx *transaction, userID, connection string) {
+	tx.session = &session{userID: userID, sid: randomID(32), connection: connection, authTime: time.Now()}
+	t.setSession(w, r, tx.session)
+	redirect(w, r, t.base+"/authorize/resume", url.Values{"state": {t.park(tx, loggedIn)}})
+}
+
+// setSession gives the browser a session instead of the one it had. It gets a
+// new cookie value, whatever the browser had.
+func (t *Tenant) setSession(w http.ResponseWriter, r *http.Request, s *session) {
+	value := randomID(43)
+	t.mu.Lock()
+	delete(t.sessions, cookieValue(r, sessionCookie))
+	t.sessions[value] = s
+	t.mu.Unlock()
+	setCookie(w, sessionCookie, value, 0)
+}
+
+// serveResume takes the transaction up again after the login.
+func (t *Tenant) serveResume(w http.ResponseWriter, r *http.Request) {
+	tx, err := t.take(r, r.URL.Query().Get("state"), loggedIn)
+	if err != nil {
+		showLostTransaction(w)
+		return
+	}
+	t.finish(w, r, tx)
+}

@@ -1,0 +1,145 @@
+package auth0test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// A transaction is an authorization request on its way through the login. From
+// page to page it is parked, each time under a new state.
+type transaction struct {
+	client      *Client
+	redirectURI string
+	givenURI    string // the redirect_uri parameter, empty when left out
+	state       string
+	challenge   string
+	method      string
+	grant       tokenGrant
+	prompt      []string
+	maxAge      int // seconds; -1 when not given
+	hint        string
+	connection  string // the only one to log in through; empty: any
+	connScope   string // what more the provider is asked for
+	started     time.Time
+	browser     string // the cookie value of the browser that began it
+
+	stage   stage
+	via     *Connection // whose provider the browser is at
+	session *session    // nil before the login
+}
+
+// A stage is what a parked transaction waits for.
+type stage int
+
+const (
+	atLogin    stage = iota // the login page
+	atProvider              // a provider's answer
+	loggedIn                // nothing more but the browser
+)
+
+// transactionLifetime is how long a page of a login may stay open.
+const transactionLifetime = time.Hour
+
+// park keeps a transaction until the browser comes back with the state.
+func (t *Tenant) park(tx *transaction, at stage) (state string) {
+	state = randomID(32)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for old, other := range t.transactions {
+		if other.expired() {
+			delete(t.transactions, old)
+		}
+	}
+	tx.stage = at
+	t.transactions[state] = tx
+	return state
+}
+
+func (tx *transaction) expired() bool { return time.Since(tx.started) > transactionLifetime }
+
+var errNoTransaction = errors.New("no such transaction")
+
+// parked finds a transaction at a stage, for the browser that began it.
+func (t *Tenant) parked(r *http.Request, state string, at stage) (*transaction, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tx := t.transactions[state]
+	if tx == nil || tx.stage != at || tx.expired() || cookieValue(r, browserCookie) != tx.browser {
+		return nil, errNoTransaction
+	}
+	return tx, nil
+}
+
+// take is parked, once: who comes second with a state finds nothing.
+func (t *Tenant) take(r *http.Request, state string, at stage) (*transaction, error) {
+	tx, err := t.parked(r, state, at)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.transactions[state] != tx {
+		return nil, errNoTransaction
+	}
+	delete(t.transactions, state)
+	return tx, nil
+}
+
+// needsLogin decides whether a session is good enough.
+func (tx *transaction) needsLogin(s *session) bool {
+	if s == nil || slices.Contains(tx.prompt, "login") || tx.maxAge == 0 {
+		return true
+	}
+	if !tx.allows(s.connection) {
+		return true
+	}
+	return tx.maxAge > 0 && time.Since(s.authTime) > time.Duration(tx.maxAge)*time.Second
+}
+
+// allows reports whether the user may log in through a connection: any, unless
+// the request named one.
+func (tx *transaction) allows(connection string) bool {
+	return tx.connection == "" || tx.connection == connection
+}
+
+// finish sends the browser back with a code.
+func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction) {
+	g, s := tx.grant, tx.session
+	g.UserID, g.SessionID = s.userID, s.sid
+	if tx.maxAge >= 0 {
+		g.AuthTime = s.authTime
+	}
+	if g.OrgID != "" && !t.cfg().Settings.member(t.cfg().Settings.organization(g.OrgID), s.userID) {
+		tx.fail(w, r, refuse(0, "access_denied", "user is not part of the %s organization", g.OrgID))
+		return
+	}
+	scope, oerr := t.userScopes(tx.client, g.UserID, g.Audience, g.Scope)
+	if oerr != nil {
+		tx.fail(w, r, oerr)
+		return
+	}
+	g.Scope = scope
+	code := randomID(43)
+	t.mu.Lock()
+	t.codes[code] = &authCode{
+		grant: g, redirectURI: tx.givenURI, challenge: tx.challenge, method: tx.method,
+		expires: time.Now().Add(codeLifetime),
+	}
+	t.mu.Unlock()
+	tx.answer(w, r, url.Values{"code": {code}})
+}
+
+// fail sends the browser back with an error.
+func (tx *transaction) fail(w http.ResponseWriter, r *http.Request, oerr *oauthError) {
+	tx.answer(w, r, url.Values{"error": {oerr.Code}, "error_description": {oerr.Description}})
+}
+
+func (tx *transaction) answer(w http.ResponseWriter, r *http.Request, q url.Values) {
+	if tx.state != "" {
+		q.Set("state", tx.state)
+	}
+	redirect(w, r, tx.redirectURI, q)
+}
