@@ -129,8 +129,8 @@ func neverSent(err *Error) bool {
 
 // spend takes one call off a budget of the tenant: so many a second, ten seconds'
 // worth at once.
-func (c *Client) spend(kind string, perSecond int) *Error {
-	if wait := c.cache.budgets.spend(kind, c.issuer, float64(perSecond), 10*perSecond); wait > 0 {
+func (c *Client) spend(purpose string, perSecond int) *Error {
+	if wait := c.cache.budgets.spend(spender{issuer: c.issuer, purpose: purpose}, float64(perSecond), 10*perSecond); wait > 0 {
 		return &Error{Code: CodeThrottled, Reason: "tenant_budget", RetryAfter: wait}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
 )
@@ -90,23 +91,24 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 	if len(c.Confirmation) > 0 {
 		return nil, invalidToken("sender_constrained")
 	}
+	handle := unique.Make(agent{c.OrgID, deref(c.AuthorizedParty), deref(c.ClientID)})
+	agent := handle.Value()
 	t := &AccessToken{
 		Subject:     c.Subject,
-		OrgID:       c.OrgID,
+		OrgID:       agent.orgID,
 		Scopes:      strings.Fields(c.Scope),
 		Permissions: c.Permissions,
 		Expiry:      c.Expiry.time(),
 		raw:         NewSecret(raw),
+		agent:       handle,
 		machine:     strings.HasSuffix(c.Subject, "@clients") || c.GrantType == "client-credentials",
 	}
-	azp, clientID := deref(c.AuthorizedParty), deref(c.ClientID)
 	switch {
-	case azp == clientID || clientID == "":
-		t.ClientID = azp
-	case azp == "":
-		t.ClientID = clientID
+	case agent.azp == agent.clientID || agent.clientID == "":
+		t.ClientID = agent.azp
+	case agent.azp == "":
+		t.ClientID = agent.clientID
 	}
-	t.who = joinKey(t.Subject, t.OrgID, azp, clientID)
 	return t, nil
 }
 

@@ -46,8 +46,9 @@ const (
 )
 
 // Config describes one Auth0 tenant, one API of it, and the client that
-// exchanges tokens for that API. Domain, Audience, ClientID and ClientSecret are
-// required; the zero value of every other field means its default.
+// exchanges tokens for that API; or, with RefreshTokens, one application of the
+// tenant. Domain, Audience, ClientID and ClientSecret are required; the zero value of
+// every other field means its default.
 type Config struct {
 	// Domain is the tenant's or its custom domain's host, or an https URL of
 	// it. An http URL is accepted for loopback hosts only. Tokens must have
@@ -61,6 +62,12 @@ type Config struct {
 	// to this API (app_type resource_server) and may use the Token Vault grant.
 	ClientID     string
 	ClientSecret Secret
+
+	// RefreshTokens says that ClientID is the application that users log in to (app_type
+	// regular_web), with the Token Vault grant and without refresh token rotation. There
+	// is no API then: Audience must be empty, Verify refuses all tokens, and callers are
+	// [RefreshToken]s.
+	RefreshTokens bool
 
 	// AuthMethod is how that client authenticates: "client_secret_post"
 	// (default) or "client_secret_basic".
@@ -126,6 +133,8 @@ type Client struct {
 	keys         *keySet
 	health       *health
 
+	refreshTokens bool // are what is exchanged; then audience is empty
+
 	id         string        // what the vault's answers depend on besides the caller
 	slots      chan struct{} // one in it for each exchange under way
 	waiting    atomic.Int64  // callers
@@ -139,12 +148,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	for _, field := range []struct{ name, value string }{
-		{"audience", cfg.Audience}, {"client id", cfg.ClientID}, {"client secret", cfg.ClientSecret.Reveal()},
-	} {
-		if field.value == "" {
-			return nil, fmt.Errorf("%s: required", field.name)
-		}
+	if err := cfg.checkClient(); err != nil {
+		return nil, err
 	}
 	basic, err := ParseAuthMethod(cfg.AuthMethod)
 	if err != nil {
@@ -168,6 +173,8 @@ func New(cfg Config) (*Client, error) {
 		tenantBudget: cfg.TenantBudget,
 		cache:        cfg.Cache,
 		maxWaiting:   int64(cfg.MaxWaiting),
+
+		refreshTokens: cfg.RefreshTokens,
 	}
 	if err := c.setDefaults(cfg.MaxExchanges); err != nil {
 		return nil, err
@@ -182,6 +189,21 @@ func New(cfg Config) (*Client, error) {
 	c.rules = joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms))
 	c.id = joinKey(issuer, cfg.Audience, cfg.ClientID)
 	return c, nil
+}
+
+// checkClient checks what says whose tokens are exchanged.
+func (cfg *Config) checkClient() error {
+	switch {
+	case cfg.RefreshTokens && cfg.Audience != "":
+		return errors.New("audience: must be empty where refresh tokens are exchanged")
+	case !cfg.RefreshTokens && cfg.Audience == "":
+		return errors.New("audience: required")
+	case cfg.ClientID == "":
+		return errors.New("client id: required")
+	case cfg.ClientSecret.Reveal() == "":
+		return errors.New("client secret: required")
+	}
+	return nil
 }
 
 func (c *Client) setDefaults(maxExchanges int) error {
@@ -217,7 +239,7 @@ func (c *Client) setDefaults(maxExchanges int) error {
 // trailing slash, as it stands in the `iss` claim.
 func (c *Client) Issuer() string { return c.issuer }
 
-// Audience returns the identifier of the API.
+// Audience returns the identifier of the API; empty with [Config.RefreshTokens].
 func (c *Client) Audience() string { return c.audience }
 
 // HTTPClient returns a client for calls to Auth0 that a library makes for

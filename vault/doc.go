@@ -26,6 +26,10 @@
 // exchange. [Client.TokenSource] and [Client.Transport] wrap the second step for
 // code that takes an oauth2.TokenSource or an http.RoundTripper.
 //
+// An application that its users log in to needs no API and no access token: with
+// [Config.RefreshTokens] its Client's Token takes the user's [RefreshToken]. What
+// follows holds for both.
+//
 // # Errors
 //
 // Every error that Verify and Token return for a reason of their own is an
@@ -69,9 +73,9 @@
 // # Where to read on
 //
 // In the order of a call: client.go (configuration), verify.go, verified.go,
-// claims.go and keys.go (whose token is this), token.go, cache.go, shard.go and
-// entry.go (is there an answer already), flight.go and exchange.go (ask Auth0),
-// health.go and budget.go (whether, and how often), call.go (one request to Auth0),
-// scopes.go (is it enough), errors.go (every way it can end), source.go (for other
-// Go programs).
+// claims.go, keys.go and caller.go (whose token is this), token.go, cache.go,
+// shard.go and entry.go (is there an answer already), flight.go and exchange.go (ask
+// Auth0), health.go and budget.go (whether, and how often), call.go (one request to
+// Auth0), scopes.go (is it enough), errors.go (every way it can end), source.go (for
+// other Go programs).
 package vault

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"math/big"
 	"time"
+	"unique"
 )
 
 const (
@@ -56,7 +57,7 @@ type entry struct {
 // entryID tells the entries of an account apart.
 type entryID struct {
 	client string // issuer, API and exchange client
-	caller string // user, organization and agent
+	agent  unique.Handle[agent]
 	hint   string
 }
 

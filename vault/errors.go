@@ -13,8 +13,8 @@ type Code string
 const (
 	// CodeInvalidRequest: the credential is no token at all, or too long.
 	CodeInvalidRequest Code = "invalid_request"
-	// CodeInvalidToken: the access token does not verify, or Auth0 refuses it
-	// as the subject of an exchange (RFC 6750 §3.1).
+	// CodeInvalidToken: the access token does not verify (RFC 6750 §3.1), or Auth0
+	// refuses it, or the refresh token, as the subject of an exchange.
 	CodeInvalidToken Code = "invalid_token"
 	// CodeStepUp: Auth0 wants the user to authenticate more strongly (RFC 9470).
 	CodeStepUp Code = "insufficient_user_authentication"
@@ -105,8 +105,7 @@ func (e *Error) NeedsLink() bool {
 	return false
 }
 
-// aboutSubject reports whether the refusal is about the access token that was
-// exchanged and not about the account: another token of the same user and agent
+// aboutSubject reports whether the refusal is about the token that was exchanged and not about the account: another token of the same user and agent
 // may fare better, so such an answer is neither shared nor remembered.
 func (e *Error) aboutSubject() bool {
 	switch e.Code {

@@ -12,21 +12,20 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 )
 
-// The Token Vault grant with an access token as its subject (Auth0: "Access
-// Token Exchange with Token Vault"). The requested type does begin with http:.
+// The Token Vault grant (Auth0: "Get Token Vault token"). The requested type does
+// begin with http:.
 const (
 	grantType          = "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"
-	subjectTokenType   = "urn:ietf:params:oauth:token-type:access_token"
 	requestedTokenType = "http://auth0.com/oauth/token-type/federated-connection-access-token"
 )
 
-// exchange asks Token Vault for the token of caller's user at req.Connection.
+// exchange asks Token Vault for the token of the subject's user at a connection.
 func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
-	subject := q.caller.raw.Reveal()
+	subject := q.subject.token.Reveal()
 	form := url.Values{
 		"grant_type":           {grantType},
 		"subject_token":        {subject},
-		"subject_token_type":   {subjectTokenType},
+		"subject_token_type":   {q.subject.kind},
 		"requested_token_type": {requestedTokenType},
 		"connection":           {q.request.Connection},
 	}

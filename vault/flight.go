@@ -11,7 +11,7 @@ import (
 
 // question is one exchange to be made, with all that its answer depends on.
 type question struct {
-	caller  *AccessToken
+	subject subject
 	request Request
 	at      time.Time // when it was asked
 	account account
@@ -23,11 +23,11 @@ type answer struct {
 	token   *Token
 	err     *Error
 	asked   time.Time
-	refused *AccessToken // whose access token it is that err is about; nil: no one's
+	refused Secret // the subject token that err is about; empty: none
 }
 
 // lasts tells whether the answer says something about the account, and not about
-// the access token that was exchanged, or about how Auth0 is doing.
+// the token that was exchanged, or about how Auth0 is doing.
 func (a *answer) lasts() bool {
 	return a.err == nil || a.err.Code == CodeLinkRequired || a.err.Code == CodeRelinkRequired
 }
@@ -46,24 +46,28 @@ type flight struct {
 type flightName struct {
 	account account
 	id      entryID
-	subject digest // of the one access token that it is for; zero: anybody's
+	subject digest // of the one subject token that it is for; zero: anybody's
 }
 
 func (q question) asker() asker {
-	return asker{q.account.subject, q.id.caller, q.account.connection}
+	return asker{q.account.subject, q.id.agent, q.account.connection}
 }
 
 // digest stands for a token where the token itself might be printed.
 type digest [sha256.Size]byte
 
-func (c *Client) question(caller *AccessToken, req Request, at time.Time) question {
+func (c *Client) question(caller Caller, req Request, at time.Time) (question, error) {
+	if req.Connection == "" {
+		return question{}, errors.New("vault: Request.Connection is required")
+	}
+	subject, err := caller.subject(c)
 	return question{
-		caller:  caller,
+		subject: subject,
 		request: req,
 		at:      at,
-		account: account{c.issuer, caller.Subject, req.Connection},
-		id:      entryID{c.id, caller.who, req.LoginHint},
-	}
+		account: account{c.issuer, subject.user, req.Connection},
+		id:      entryID{c.id, subject.agent, req.LoginHint},
+	}, err
 }
 
 // joinKey joins parts so that no two lists of parts give the same key.
@@ -103,7 +107,7 @@ func (c *Client) join(ctx context.Context, q question, subject digest, oldest ti
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if end := q.caller.Expiry; q.at.Before(end) && !time.Now().Before(end) { // while it waited
+	if end := q.subject.expiry; q.at.Before(end) && !time.Now().Before(end) { // while it waited
 		return nil, invalidToken("expired")
 	}
 	return f.answer, nil
@@ -147,7 +151,7 @@ func (c *Client) fly(ctx context.Context, q question, f *flight) {
 	f.answer.asked = time.Now()
 	f.answer.token, f.answer.err = c.exchange(ctx, q)
 	if err := f.answer.err; err != nil && err.aboutSubject() {
-		f.answer.refused = q.caller
+		f.answer.refused = q.subject.token
 	}
 }
 
@@ -157,8 +161,8 @@ func (c *Client) mayExchange(q question) *Error {
 	if err := c.health.check(q.asker()); err != nil {
 		return err
 	}
-	budget := joinKey(c.issuer, q.caller.who)
-	if wait := c.cache.budgets.spend("user", budget, float64(c.userBudget)/60, c.userBudget); wait > 0 {
+	who := spender{issuer: c.issuer, purpose: "exchange", user: q.subject.user, agent: q.subject.agent}
+	if wait := c.cache.budgets.spend(who, float64(c.userBudget)/60, c.userBudget); wait > 0 {
 		return &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
 	}
 	return nil

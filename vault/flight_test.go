@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unique"
 )
 
 // asked fails the test unless the vault was asked n times so far.
@@ -277,7 +278,10 @@ func TestEveryDimensionSeparates(t *testing.T) {
 		"azp": "agent", "client_id": "agent", "connection": "google-oauth2", "hint": "1",
 	}
 	name := func(c *Client, caller *AccessToken, req Request) flightName {
-		q := c.question(caller, req, time.Time{})
+		q, err := c.question(caller, req, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		return flightName{account: q.account, id: q.id}
 	}
 	key := func(p tuple) flightName {
@@ -305,7 +309,7 @@ func TestEveryDimensionSeparates(t *testing.T) {
 }
 
 func TestConflictingClientsShareNothingWithEither(t *testing.T) {
-	agents := map[string]bool{}
+	agents := map[unique.Handle[agent]]bool{}
 	for _, p := range []tuple{
 		{"sub": "s", "azp": "a", "client_id": "b"},
 		{"sub": "s", "azp": "b", "client_id": "a"},
@@ -314,7 +318,7 @@ func TestConflictingClientsShareNothingWithEither(t *testing.T) {
 		{"sub": "s"},
 		{"sub": "s", "azp": "ab"},
 	} {
-		agents[p.caller(t, 0).who] = true
+		agents[p.caller(t, 0).agent] = true
 	}
 	if len(agents) != 6 {
 		t.Errorf("%d agents, want 6", len(agents))

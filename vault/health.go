@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"golang.org/x/time/rate"
 )
@@ -35,7 +36,7 @@ type health struct {
 	mu          sync.Mutex
 	tenant      gate             // closed by a 429, and when nothing can be reached
 	connections map[string]*gate // closed by other failures
-	failing     map[string]*failing
+	failing     map[asker]*failing
 }
 
 // gate is what calls pass.
@@ -55,9 +56,11 @@ type failing struct {
 
 // asker is who causes a call. The zero asker stands for calls that anybody can
 // cause, such as sign-ins.
-type asker struct{ user, agent, connection string }
-
-func (a asker) key() string { return joinKey(a.user, a.agent, a.connection) }
+type asker struct {
+	user       string
+	agent      unique.Handle[agent]
+	connection string
+}
 
 // check returns why a call has no chance now, or nil.
 func (h *health) check(a asker) *Error {
@@ -67,7 +70,7 @@ func (h *health) check(a asker) *Error {
 }
 
 func (h *health) refusal(a asker, now time.Time) *Error {
-	f := h.failing[a.key()]
+	f := h.failing[a]
 	if f != nil && f.allowance.TokensAt(now) < 1 {
 		return notAsked(f.err, time.Second)
 	}
@@ -88,7 +91,7 @@ func (h *health) admit(a asker) *Error {
 	if err := h.refusal(a, now); err != nil {
 		return err
 	}
-	if f := h.failing[a.key()]; f != nil {
+	if f := h.failing[a]; f != nil {
 		f.allowance.AllowN(now, 1)
 	}
 	for _, g := range h.gates(a) {
@@ -132,7 +135,7 @@ func (h *health) report(a asker, asked time.Time, err *Error) {
 	gates := h.gates(a)
 	switch {
 	case err == nil:
-		delete(h.failing, a.key())
+		delete(h.failing, a)
 		for _, g := range gates {
 			g.succeed(asked)
 		}
@@ -153,12 +156,12 @@ func (h *health) fail(a asker, err *Error) (repeated bool) {
 	if a == (asker{}) {
 		return false
 	}
-	f := h.failing[a.key()]
+	f := h.failing[a]
 	if f == nil {
 		if len(h.failing) >= maxFailing || h.failing == nil {
-			h.failing = make(map[string]*failing)
+			h.failing = make(map[asker]*failing)
 		}
-		h.failing[a.key()] = &failing{rate.NewLimiter(failures, failuresBurst), err}
+		h.failing[a] = &failing{rate.NewLimiter(failures, failuresBurst), err}
 		return false
 	}
 	f.err = err

@@ -224,7 +224,7 @@ func (s *tenant) client(t testing.TB, cfg Config) *Client {
 		cfg.Transport = s
 	}
 	for field, value := range map[*string]string{&cfg.Domain: testIssuer, &cfg.Audience: testAudience, &cfg.ClientID: testClientID} {
-		if *field == "" {
+		if *field == "" && !(field == &cfg.Audience && cfg.RefreshTokens) {
 			*field = value
 		}
 	}
@@ -338,7 +338,7 @@ func describe(err error) string {
 }
 
 // mustToken returns the value of the token that caller gets, or ends the test.
-func mustToken(t testing.TB, c *Client, caller *AccessToken, req Request) *Token {
+func mustToken(t testing.TB, c *Client, caller Caller, req Request) *Token {
 	t.Helper()
 	token, err := c.Token(t.Context(), caller, req)
 	if err != nil {

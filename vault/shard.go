@@ -122,7 +122,7 @@ func (s *shard) remove(e *entry) {
 func (s *shard) hinted(q question) []*entry {
 	var hinted []*entry
 	for _, e := range s.accounts[q.account] {
-		if e.id.hint != "" && e.id.client == q.id.client && e.id.caller == q.id.caller {
+		if e.id.hint != "" && e.id.client == q.id.client && e.id.agent == q.id.agent {
 			hinted = append(hinted, e)
 		}
 	}

@@ -11,14 +11,14 @@ import (
 
 // TokenSource returns an oauth2.TokenSource for one caller and request. Every
 // call of its Token goes through [Client.Token] with ctx.
-func (c *Client) TokenSource(ctx context.Context, caller *AccessToken, req Request) oauth2.TokenSource {
+func (c *Client) TokenSource(ctx context.Context, caller Caller, req Request) oauth2.TokenSource {
 	return tokenSource{ctx, c, caller, req}
 }
 
 type tokenSource struct {
 	ctx    context.Context
 	client *Client
-	caller *AccessToken
+	caller Caller
 	req    Request
 }
 
@@ -35,7 +35,7 @@ func (s tokenSource) Token() (*oauth2.Token, error) {
 // 401. Client, Caller, Request and Host are required.
 type Transport struct {
 	Client  *Client
-	Caller  *AccessToken
+	Caller  Caller
 	Request Request
 
 	// Host is the provider's host, with port if there is one, as in a URL. The

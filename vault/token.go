@@ -3,7 +3,6 @@ package vault
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -75,17 +74,23 @@ func (t *Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // memory or from Auth0 Token Vault. What req demands of it is checked on every
 // call.
 //
-// Errors are [*Error] or the error of ctx. A caller that gives up disturbs
-// nobody else who waits for the same answer.
-func (c *Client) Token(ctx context.Context, caller *AccessToken, req Request) (*Token, error) {
+// Errors are [*Error] or the error of ctx; any other says that caller is not one for
+// this Client, or req names no connection. A caller that gives up disturbs nobody
+// else who waits for the same answer.
+func (c *Client) Token(ctx context.Context, caller Caller, req Request) (*Token, error) {
 	now := time.Now()
-	a, err := c.ask(ctx, c.question(caller, req, now), now.Add(-c.maxAge))
+	q, err := c.question(caller, req, now)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.ask(ctx, q, now.Add(-c.maxAge))
 	if err != nil {
 		return nil, err
 	}
 	token, err := a.judge(req)
 	if err != nil && a.asked.Before(now.Add(-linkMaxAge)) {
-		if a, err = c.ask(ctx, c.question(caller, req, time.Now()), now.Add(-linkMaxAge)); err != nil {
+		q.at = time.Now()
+		if a, err = c.ask(ctx, q, now.Add(-linkMaxAge)); err != nil {
 			return nil, err
 		}
 		token, err = a.judge(req)
@@ -139,8 +144,12 @@ func (c *Client) ForgetUser(subject string) {
 // since; the vault is not asked. A hint that the vault has no account for, or
 // whose account it refuses, is not among them. Safe for concurrent use; the
 // slice is the caller's.
-func (c *Client) LoginHints(caller *AccessToken, connection string) []string {
-	return c.cache.loginHints(c.question(caller, Request{Connection: connection}, time.Time{}))
+func (c *Client) LoginHints(caller Caller, connection string) []string {
+	q, err := c.question(caller, Request{Connection: connection}, time.Time{})
+	if err != nil {
+		return nil
+	}
+	return c.cache.loginHints(q)
 }
 
 // Reject drops a token that the provider answered 401 to, and reports whether
@@ -152,16 +161,14 @@ func (c *Client) Reject(token *Token) bool { return c.cache.reject(token) }
 // ask returns the vault's answer to q that was asked for at or after oldest: a
 // kept one, one that is on its way, or a new one.
 func (c *Client) ask(ctx context.Context, q question, oldest time.Time) (*answer, error) {
-	if q.request.Connection == "" {
-		return nil, errors.New("vault: Request.Connection is required")
-	}
 	a, err := c.join(ctx, q, digest{}, oldest)
 	if err == nil && a.asked.Before(oldest) {
 		return c.ask(ctx, q, oldest) // it was on its way before; what is now is younger
 	}
-	if err != nil || a.refused == nil || a.refused.raw.Reveal() == q.caller.raw.Reveal() {
+	own := q.subject.token.Reveal()
+	if err != nil || a.refused == (Secret{}) || a.refused.Reveal() == own {
 		return a, err
 	}
-	// Somebody else's access token was refused, which says nothing about ours.
-	return c.join(ctx, q, sha256.Sum256([]byte(q.caller.raw.Reveal())), oldest)
+	// Another token of the user was refused, which says nothing about ours.
+	return c.join(ctx, q, sha256.Sum256([]byte(own)), oldest)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -47,7 +48,7 @@ type AccessToken struct {
 	Expiry time.Time
 
 	raw     Secret
-	who     string // user, organization and agent
+	agent   unique.Handle[agent]
 	machine bool
 }
 
@@ -74,8 +75,8 @@ func (t *AccessToken) Grants(scopes []string) bool {
 // that the key is its own. A token that was verified before is not verified
 // again while its key is one of the tenant's.
 //
-// Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, or the
-// error of ctx.
+// Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, the error of
+// ctx, or with [Config.RefreshTokens] that there is no API.
 func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	id := c.cache.verified.id(raw, c.rules)
 	if known := c.cache.verified.get(id, raw, c.maxEntries); known != nil && c.stillGood(ctx, known) {
@@ -84,6 +85,9 @@ func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 			return nil, invalidToken("expired")
 		}
 		return known.token, nil
+	}
+	if c.audience == "" {
+		return nil, errors.New("vault: a Client with Config.RefreshTokens has no API to verify tokens for")
 	}
 	jws, err := c.verifySignature(ctx, raw, c.algorithms)
 	if err != nil {

@@ -160,6 +160,9 @@ func TestIssuedTokens(t *testing.T) {
 	}
 
 	user, _ := s.IssueToken(auth0test.TokenRequest{User: "auth0|bob", ClientID: "demo-agent", Scope: "openid email"})
+	if user.RefreshToken != "" {
+		t.Error("a refresh token without offline_access")
+	}
 	if c := claims(t, user.IDToken); c["aud"] != "demo-agent" || c["email"] != "bob@example.com" || c["name"] != nil {
 		t.Errorf("ID token %v", c)
 	}

@@ -18,6 +18,9 @@ type Tokens struct {
 	AccessToken string `json:"access_token"`
 	// IDToken is empty when the request names no user.
 	IDToken string `json:"id_token,omitempty"`
+	// RefreshToken is there for a user and a client of the tenant when the scope has
+	// offline_access.
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 // TokenRequest asks for tokens without a login. Nothing in it is validated:
@@ -70,8 +73,13 @@ func (t *Tenant) IssueToken(req TokenRequest) (Tokens, error) {
 	if req.ExpiresIn != nil {
 		setLifetime(idClaims, *req.ExpiresIn)
 	}
-	id, err := t.signToken(idClaims, idTokenAPI(t.cfg().client(req.ClientID)), nil)
-	return Tokens{AccessToken: access, IDToken: id}, err
+	client := t.cfg().client(req.ClientID)
+	id, err := t.signToken(idClaims, idTokenAPI(client), nil)
+	tokens := Tokens{AccessToken: access, IDToken: id}
+	if client != nil && slices.Contains(g.Scope, "offline_access") {
+		tokens.RefreshToken = t.newRefreshToken(client, g)
+	}
+	return tokens, err
 }
 
 func (t *Tenant) firstAudience() string {

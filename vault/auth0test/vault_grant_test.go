@@ -261,9 +261,15 @@ func TestRefreshTokenAsSubject(t *testing.T) {
 	connect(t, s, "auth0|alice", "google-oauth2", nil, "")
 	code := newBrowser(t).login(s, "alice", "scope", "openid offline_access").Get("code")
 	refresh, _ := redeem(t, s, code).JSON["refresh_token"].(string)
+	issued, err := s.IssueToken(auth0test.TokenRequest{User: "auth0|alice", ClientID: "demo-agent", Scope: "offline_access"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	agent := []string{"subject_token_type", refreshType, "client_id", "demo-agent", "client_secret", "demo-agent-secret"}
-	if a := exchange(t, s, refresh, agent...); a.Status != 200 {
-		t.Errorf("%d %s", a.Status, a.Body)
+	for name, token := range map[string]string{"from a login": refresh, "issued without one": issued.RefreshToken} {
+		if a := exchange(t, s, token, agent...); a.Status != 200 {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
 	}
 	if a := exchange(t, s, refresh, "subject_token_type", refreshType); a.Status != 403 || a.code() != "invalid_grant" {
 		t.Errorf("another client's refresh token: %d %s", a.Status, a.Body)
