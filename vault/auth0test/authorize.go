@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // serveAuthorize is /authorize. What is wrong with the client or the callback
@@ -19,9 +18,15 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		showError(w, http.StatusBadRequest, "invalid_request", "The request cannot be read.")
 		return
 	}
-	q := r.Form
-	tx := &transaction{started: time.Now(), state: q.Get("state"), maxAge: -1}
-	if !t.identify(w, tx, q) {
+	q, pushed, oerr := t.authorizeParams(r.Form)
+	if oerr != nil {
+		showError(w, oerr.Status, oerr.Code, oerr.Description)
+		return
+	}
+	tx := newTransaction(q)
+	tx.pushed = pushed
+	if oerr := t.identify(tx, q); oerr != nil {
+		showError(w, oerr.Status, oerr.Code, oerr.Description)
 		return
 	}
 	if oerr := t.fill(tx, q); oerr != nil {
@@ -42,16 +47,15 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 }
 
 // identify finds the client and where its answers may go. Auth0 never
-// redirects to a URL that is not among the client's callbacks.
-func (t *Tenant) identify(w http.ResponseWriter, tx *transaction, q url.Values) bool {
+// redirects to a URL that is not among the client's callbacks: a refusal is for
+// a page.
+func (t *Tenant) identify(tx *transaction, q url.Values) *oauthError {
 	id := q.Get("client_id")
 	if id == "" {
-		showError(w, http.StatusBadRequest, "invalid_request", "Missing required parameter: client_id")
-		return false
+		return missing("client_id")
 	}
 	if tx.client = t.cfg().client(id); tx.client == nil {
-		showError(w, http.StatusForbidden, "invalid_request", "Unknown client: "+id)
-		return false
+		return refuse(http.StatusForbidden, "invalid_request", "Unknown client: %s", id)
 	}
 	tx.givenURI = q.Get("redirect_uri")
 	switch {
@@ -61,16 +65,18 @@ func (t *Tenant) identify(w http.ResponseWriter, tx *transaction, q url.Values) 
 		tx.redirectURI = tx.client.Callbacks[0]
 	}
 	if !slices.Contains(tx.client.Callbacks, tx.redirectURI) || len(q["redirect_uri"]) > 1 {
-		showError(w, http.StatusForbidden, "Callback URL mismatch.",
+		return refuse(http.StatusForbidden, "Callback URL mismatch.",
 			"The provided redirect_uri is not in the list of allowed callback URLs. "+
 				"Please go to the Application Settings page and make sure you are sending a valid callback url from your application.")
-		return false
 	}
-	return true
+	return nil
 }
 
 // fill reads the rest of the request.
 func (t *Tenant) fill(tx *transaction, q url.Values) *oauthError {
+	if tx.client.RequirePushedAuthorizationRequests && !tx.pushed {
+		return refuse(0, "invalid_request", "Pushed authorization requests are required for this client")
+	}
 	for name, values := range q {
 		if len(values) > 1 {
 			return refuse(0, "invalid_request", "Parameter %s is there several times", name)

@@ -115,6 +115,8 @@ type Client struct {
 	WebOrigins        []string      `json:"web_origins,omitempty"`
 	RefreshToken      *RefreshToken `json:"refresh_token,omitempty"`
 	JWTConfiguration  *JWTConfig    `json:"jwt_configuration,omitempty"`
+	// RequirePushedAuthorizationRequests refuses /authorize without a request_uri.
+	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"`
 	// OrganizationUsage is deny (default), allow or require.
 	OrganizationUsage string         `json:"organization_usage,omitempty"`
 	ClientMetadata    map[string]any `json:"client_metadata,omitempty"`

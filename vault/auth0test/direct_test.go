@@ -51,10 +51,14 @@ func directly(t *testing.T, tn *auth0test.Tenant, path string, body any) answer 
 
 // unheard is a tenant on the seeds that does not listen, and a browser that
 // reaches it all the same: for a bubble's clock.
-func unheard(t *testing.T) (*auth0test.Server, *browser) {
+func unheard(t *testing.T, change ...func(*auth0test.Config)) (*auth0test.Server, *browser) {
 	t.Helper()
 	const base = "http://tenant.test"
-	tn, err := auth0test.New(auth0test.Seeds(), auth0test.URLs{Issuer: base, Google: "http://google.test", GitHub: "http://github.test"})
+	cfg := auth0test.Seeds()
+	for _, f := range change {
+		f(&cfg)
+	}
+	tn, err := auth0test.New(cfg, auth0test.URLs{Issuer: base, Google: "http://google.test", GitHub: "http://github.test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import "net/http"
 // Auth0's have, naming only endpoints that Auth0 has.
 func (t *Tenant) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=15, stale-while-revalidate=15, stale-if-error=86400")
-	writeJSON(w, http.StatusOK, map[string]any{
+	metadata := map[string]any{
 		"issuer":                                t.Issuer(),
 		"authorization_endpoint":                t.base + "/authorize",
 		"token_endpoint":                        t.base + "/oauth/token",
@@ -38,7 +38,11 @@ func (t *Tenant) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"dpop_signing_alg_values_supported":                []string{"ES256"},
 		"mtls_endpoint_aliases":                            map[string]string{"token_endpoint": t.base + "/oauth/token"},
 		"grant_types_supported":                            supportedGrants(),
-	})
+	}
+	if t.cfg().Settings.PushedAuthorizationRequestsSupported {
+		metadata["pushed_authorization_request_endpoint"] = t.base + "/oauth/par"
+	}
+	writeJSON(w, http.StatusOK, metadata)
 }
 
 // serveJWKS publishes the current, the next and the previous keys.

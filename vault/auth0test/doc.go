@@ -58,6 +58,11 @@
 // than max_age (0: always) or came through another connection than the one asked
 // for. The ID token has auth_time when max_age was asked for.
 //
+// Pushed authorization requests (RFC 9126) are as at Auth0: for confidential
+// clients, in a form, good once for 30 seconds. Auth0 keeps the parameters it
+// knows and ten that begin with "ext-"; others, requested_connection among them,
+// are gone.
+//
 // # Accounts
 //
 // A provider account is named by the provider's user id, which login_hint
@@ -130,6 +135,7 @@
 //	omit_www_authenticate     false; true: the My Account API's 401 has no challenge
 //	refused_connection_error  invalid_request; any code: /authorize names a connection that the client cannot use
 //	identities_feed_vault     false; true: as in 2025, a login through a provider connects the account too
+//	pushed_authorization_requests_supported  false; true: POST /oauth/par, which Auth0 sells with Highly Regulated Identity
 //	offline_access            connection: refresh tokens from Google if its options say so; always
 //	google_refresh_token      always: with every such connect; consent: as at Google, see above
 //	github_oauth_app          false; true: GitHub is a classic OAuth App without refresh tokens

@@ -50,6 +50,8 @@ type Settings struct {
 	RefusedConnectionError string `json:"refused_connection_error,omitempty"`
 	IdentitiesFeedVault    bool   `json:"identities_feed_vault,omitempty"`
 
+	PushedAuthorizationRequestsSupported bool `json:"pushed_authorization_requests_supported,omitempty"`
+
 	OfflineAccess      string `json:"offline_access,omitempty"`
 	GoogleRefreshToken string `json:"google_refresh_token,omitempty"`
 	GitHubOAuthApp     bool   `json:"github_oauth_app,omitempty"`

@@ -249,6 +249,10 @@ var loginSwitches = map[string]switchTest{
 		},
 		notFound, "200 ",
 	},
+	"PushedAuthorizationRequestsSupported": {
+		func(s *auth0test.Settings) { s.PushedAuthorizationRequestsSupported = true },
+		discovered, "<nil> 404", "/oauth/par 201",
+	},
 	"Organizations": {
 		func(s *auth0test.Settings) {
 			s.Organizations = []auth0test.Organization{{ID: "org_x", Name: "x", Members: []string{"auth0|alice"}}}

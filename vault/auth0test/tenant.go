@@ -37,6 +37,7 @@ type Tenant struct {
 	opaque       map[string]*opaqueToken
 	accounts     []*account // in the order they were connected
 	connecting   map[string]*connectSession
+	pushed       map[string]pushedRequest // by request_uri
 }
 
 // New builds a tenant that does not listen; Handler, Google and GitHub serve
@@ -65,6 +66,7 @@ func New(cfg Config, urls URLs) (*Tenant, error) {
 		refresh:      map[string]*refreshToken{},
 		opaque:       map[string]*opaqueToken{},
 		connecting:   map[string]*connectSession{},
+		pushed:       map[string]pushedRequest{},
 	}
 	t.providers = map[string]*provider{
 		"google-oauth2": newGoogle(t, strings.TrimSuffix(urls.Google, "/")),
@@ -123,6 +125,7 @@ func (t *Tenant) routes() http.Handler {
 		"GET /u/login":                                   t.serveLoginPage,
 		"POST /u/login":                                  t.serveLogin,
 		"GET /v2/logout":                                 t.serveLogout,
+		"POST /oauth/par":                                t.servePAR,
 		"POST /oauth/token":                              t.serveToken,
 		"POST /oauth/revoke":                             t.serveRevoke,
 		"GET /userinfo":                                  t.serveUserInfo,

@@ -24,11 +24,17 @@ type transaction struct {
 	connection  string // the only one to log in through; empty: any
 	connScope   string // what more the provider is asked for
 	started     time.Time
-	browser     string // the cookie value of the browser that began it
+	browser     string     // the cookie value of the browser that began it
+	query       url.Values // the request as it came
+	pushed      bool
 
 	stage   stage
 	via     *Connection // whose provider the browser is at
 	session *session    // nil before the login
+}
+
+func newTransaction(q url.Values) *transaction {
+	return &transaction{query: q, state: q.Get("state"), maxAge: -1, started: time.Now()}
 }
 
 // A stage is what a parked transaction waits for.

@@ -65,6 +65,9 @@ func (cfg *Config) checkClients() error {
 		if c.TokenEndpointAuthMethod != "none" && c.ClientSecret == "" {
 			return fmt.Errorf("%s: client_secret is missing (or set token_endpoint_auth_method to none)", at)
 		}
+		if c.RequirePushedAuthorizationRequests && !cfg.Settings.PushedAuthorizationRequestsSupported {
+			return fmt.Errorf("%s: it requires pushed authorization requests, which the tenant's settings do not support", at)
+		}
 		if err := oneOf(at+": organization_usage", c.OrganizationUsage, "deny", "allow", "require"); err != nil {
 			return err
 		}
