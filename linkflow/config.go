@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -49,6 +50,21 @@ type Config struct {
 	// ClientNames maps an agent's client ID to what the pages call it. An agent
 	// that is not listed is called by its ID, marked as unverified.
 	ClientNames map[string]string
+
+	// Via says what a link does. Default: ViaConnectedAccounts.
+	Via Via
+
+	// URL is the template of the application's page, for ViaURL.
+	URL string
+
+	// Linking are the rules for linking identities, for ViaManagement and
+	// ViaLinkAccount.
+	Linking Linking
+
+	// ClientIP returns the address that a request came from, for
+	// [Linking.PinIP]. Behind a proxy it is the proxy's word. Default: the address
+	// of the connection.
+	ClientIP func(*http.Request) string
 
 	// KeepPrompt leaves it to the connection's own settings at Auth0 how the
 	// provider asks. Default: who connects an account anew chooses it at the
@@ -115,7 +131,7 @@ func (cfg *Config) check() error {
 			return fmt.Errorf("return to: %w", err)
 		}
 	}
-	return nil
+	return cfg.checkVia()
 }
 
 // CheckPath tells whether path is fit for [Config.Path].

@@ -104,3 +104,56 @@ func accountRefusal(err error, page message) *refusal {
 	}
 	return &refusal{page: page, reason: "senseless_answer", err: err}
 }
+
+// errSenseless stands for an answer of the Management API that does not say what
+// it should.
+var errSenseless = errors.New("the Management API's answer makes no sense")
+
+// managementError is a refusal by the Management API. Its text is for the
+// operator.
+type managementError struct {
+	Status  int    `json:"-"`
+	Code    string `json:"errorCode"`
+	Title   string `json:"error"`
+	Message string `json:"message"`
+}
+
+// Error implements error.
+func (e *managementError) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Management API answered %d", e.Status)
+	for _, part := range []string{e.Code, e.Title, e.Message} {
+		if part != "" {
+			text.WriteString(": " + clean(part, maxTold))
+		}
+	}
+	if e.forbids() {
+		text.WriteString(" (people need read:current_user and update:current_user_identities, the management application read:users and update:users)")
+	}
+	return text.String()
+}
+
+// forbids tells whether the credential is refused, and not what was asked.
+func (e *managementError) forbids() bool {
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
+}
+
+// forbidden tells whether another credential might do what err refuses.
+func forbidden(err error) bool {
+	e, ok := errors.AsType[*managementError](err)
+	return ok && e.forbids()
+}
+
+// managementRefusal is what to say when the Management API refuses or fails.
+func managementRefusal(err error, page message) *refusal {
+	if refused, ok := errors.AsType[*managementError](err); ok {
+		return &refusal{page: page, reason: fmt.Sprintf("management_%d", refused.Status), err: err}
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return &refusal{page: page, reason: e.Reason, err: err}
+	}
+	if _, ok := errors.AsType[*codeError](err); ok {
+		return &refusal{page: page, reason: "management_token", err: err}
+	}
+	return &refusal{page: page, reason: "senseless_answer", err: err}
+}

@@ -27,6 +27,10 @@ type Flow struct {
 	oauth       oauth2.Config
 	returnTo    []string
 	clientNames map[string]string
+	via         Via
+	linking     Linking
+	machine     *machine // nil without one
+	clientIP    func(*http.Request) string
 	keepPrompt  bool
 	name        string
 	pages       *pageSet
@@ -48,6 +52,12 @@ func New(cfg Config) (*Flow, error) {
 	if cfg.Offers == nil {
 		cfg.Offers = func(string) ([]string, bool) { return nil, false }
 	}
+	if cfg.Via == "" {
+		cfg.Via = ViaConnectedAccounts
+	}
+	if cfg.ClientIP == nil {
+		cfg.ClientIP = remoteIP
+	}
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -67,6 +77,10 @@ func New(cfg Config) (*Flow, error) {
 		oauth:       oauthConfig(cfg, basic),
 		returnTo:    cfg.ReturnTo,
 		clientNames: cfg.ClientNames,
+		via:         cfg.Via,
+		linking:     cfg.Linking,
+		machine:     newMachine(cfg),
+		clientIP:    cfg.ClientIP,
 		keepPrompt:  cfg.KeepPrompt,
 		name:        cfg.Name,
 		pages:       pages,

@@ -1,0 +1,100 @@
+package linkflow
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Via says what a link does for the person who opens it.
+type Via string
+
+// The ways to an account. No other values are used.
+const (
+	// ViaConnectedAccounts connects the account (Auth0: "Connected Accounts for
+	// Token Vault"). The default, and all that a tenant of today needs: Token
+	// Vault serves connected accounts, and nothing else.
+	ViaConnectedAccounts Via = "connected_accounts"
+
+	// ViaLinkAccount first makes the person's identity there part of their user
+	// at Auth0, through the tenant's account-linking Action (`scope=link_account`,
+	// "Client-Initiated Account Linking"), and then connects the account.
+	ViaLinkAccount Via = "link_account"
+
+	// ViaManagement does the same without an Action: both identities are proved
+	// here, and joined through the Management API.
+	ViaManagement Via = "management"
+
+	// ViaURL sends people to a page of the application, Config.URL.
+	ViaURL Via = "url"
+)
+
+// links tells whether v makes several identities one user.
+func (v Via) links() bool { return v == ViaLinkAccount || v == ViaManagement }
+
+// Linking says by which rules identities are linked, with ViaManagement and
+// ViaLinkAccount. Linking is how an account could be taken over: whoever gets
+// their own identity into somebody else's user is that user from then on. So both
+// sides always sign in, in one browser, within minutes; these rules come on top.
+type Linking struct {
+	// ManagementID and ManagementSecret belong to a machine-to-machine
+	// application with read:users and update:users of the Management API. People's
+	// own tokens are used wherever Auth0 takes them, so it is needed only where
+	// it does not, and for TrustEmail. Default: none.
+	ManagementID     string
+	ManagementSecret vault.Secret
+
+	// RequireMFA demands that whoever has a second factor enrolled used it in
+	// both sign-ins (`amr` has "mfa", RFC 8176 §2). The sign-ins ask for it with
+	// acr_values, which takes an Action of the tenant that challenges then.
+	// Default: false.
+	RequireMFA bool
+
+	// RequireVerifiedEmail demands a verified e-mail address of both sides. One
+	// that Auth0 says nothing about is not verified. Default: false.
+	RequireVerifiedEmail bool
+
+	// PinIP demands that all steps come from one IP address, see
+	// [Config.ClientIP]. It shuts out people on phones and in offices whose
+	// address changes. Default: false, and then no address is looked at.
+	PinIP bool
+
+	// TrustEmail lists the connections that Auth0 may be believed about whose
+	// e-mail address is whose. Who links an identity without having said which is
+	// offered other users with the same verified address there; before the
+	// second sign-in they learn no more than at which connections. It takes the
+	// machine-to-machine application. Default: nothing is offered.
+	TrustEmail []string
+}
+
+func (cfg *Config) checkVia() error {
+	if !slices.Contains([]Via{ViaConnectedAccounts, ViaLinkAccount, ViaManagement, ViaURL}, cfg.Via) {
+		return fmt.Errorf("via: %q: want connected_accounts, link_account, management or url", cfg.Via)
+	}
+	if (cfg.Via == ViaURL) != (cfg.URL != "") {
+		return errors.New("url: required with via url, and of no use without")
+	}
+	l := cfg.Linking
+	switch {
+	case (l.ManagementID == "") != (l.ManagementSecret.Reveal() == ""):
+		return errors.New("management: both id and secret are required")
+	case !cfg.Via.links() && (l.RequireMFA || l.RequireVerifiedEmail || l.PinIP || len(l.TrustEmail) > 0):
+		return errors.New("linking: there are rules for linking identities, and via links none")
+	case len(l.TrustEmail) > 0 && l.ManagementID == "":
+		return errors.New("trust email: finding users by their address takes the management application")
+	}
+	return nil
+}
+
+// remoteIP is the address that a request came from.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
