@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // An oauthError is the error body of Auth0's Authentication API.
@@ -75,6 +76,48 @@ func invalidPayload(errs ...validationError) *problem {
 
 func (p *problem) write(w http.ResponseWriter) { writeJSON(w, p.Status, p) }
 
+// A managementError is the error body of the Management API.
+type managementError struct {
+	StatusCode int               `json:"statusCode"`
+	Title      string            `json:"error"`
+	Message    string            `json:"message"`
+	ErrorCode  string            `json:"errorCode,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// Error makes managementError an error.
+func (e *managementError) Error() string { return e.Title + ": " + e.Message }
+
+func newManagementError(status int, code, format string, args ...any) *managementError {
+	return &managementError{
+		StatusCode: status, Title: http.StatusText(status), Message: fmt.Sprintf(format, args...), ErrorCode: code,
+	}
+}
+
+func badRequest(code, format string, args ...any) *managementError {
+	return newManagementError(http.StatusBadRequest, code, format, args...)
+}
+
+func conflict(format string, args ...any) *managementError {
+	return newManagementError(http.StatusConflict, "", format, args...)
+}
+
+// inexistent is how the Management API misses something: inexistent("user",
+// "The user does not exist.").
+func inexistent(what, message string) *managementError {
+	return newManagementError(http.StatusNotFound, "inexistent_"+what, "%s", message)
+}
+
+// badToken is a 401 of the Management API.
+func badToken(message string) *managementError {
+	e := newManagementError(http.StatusUnauthorized, "", "%s", message)
+	e.Attributes = map[string]string{"error": message}
+	return e
+}
+
+// timestamp is a time as Auth0 writes it.
+func timestamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
+
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -108,7 +151,7 @@ func writePage(w http.ResponseWriter, status int, page *template.Template, data 
 func notFound(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/v2/"):
-		writeJSON(w, http.StatusNotFound, map[string]any{"statusCode": 404, "error": "Not Found", "message": "Not Found"})
+		writeJSON(w, http.StatusNotFound, newManagementError(http.StatusNotFound, "", "Not Found"))
 	case strings.HasPrefix(r.URL.Path, "/me/"):
 		noResource(r).write(w)
 	default:

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config is a tenant: what an operator would create through Auth0's
@@ -211,8 +212,14 @@ type User struct {
 	UserMetadata  map[string]any   `json:"user_metadata,omitempty"`
 	AppMetadata   map[string]any   `json:"app_metadata,omitempty"`
 	Permissions   []UserPermission `json:"permissions,omitempty"`
-	// Identities are login identities, the primary one first. Default: the one
-	// that UserID is made of. As at Auth0 they never feed the vault.
+	Blocked       *bool            `json:"blocked,omitempty"`
+	// CreatedAt, UpdatedAt and LastPasswordReset are times as Auth0 writes them.
+	// Default for the first two: the tenant's start.
+	CreatedAt         string `json:"created_at,omitempty"`
+	UpdatedAt         string `json:"updated_at,omitempty"`
+	LastPasswordReset string `json:"last_password_reset,omitempty"`
+	// Identities are login identities, the user's own first; that one is made
+	// from the user id when it is missing. As at Auth0 they never feed the vault.
 	Identities []Identity `json:"identities,omitempty"`
 	// ConnectedAccounts are what the vault holds for the user from the start.
 	ConnectedAccounts []UserAccount `json:"connected_accounts,omitempty"`
@@ -222,14 +229,6 @@ type User struct {
 type UserPermission struct {
 	PermissionName           string `json:"permission_name"`
 	ResourceServerIdentifier string `json:"resource_server_identifier"`
-}
-
-// Identity is a login identity.
-type Identity struct {
-	Connection string `json:"connection"`
-	Provider   string `json:"provider"`
-	UserID     string `json:"user_id"`
-	IsSocial   bool   `json:"isSocial,omitempty"`
 }
 
 // ProviderAccount is somebody's account at a stand-in.
@@ -308,11 +307,13 @@ func (cfg *Config) fillDefaults(base string) {
 	}
 	for i := range cfg.Users {
 		cfg.Users[i].fillDefaults()
+		cfg.Users[i].fillIdentities(cfg)
 	}
 	for i := range cfg.ProviderAccounts {
 		cfg.ProviderAccounts[i].fillDefaults()
 	}
 	cfg.activateMyAccount(base)
+	cfg.activateManagement(base)
 	cfg.Settings.fillDefaults()
 }
 
@@ -330,6 +331,17 @@ func (cfg *Config) activateMyAccount(base string) {
 	cfg.ResourceServers = append(cfg.ResourceServers, rs)
 }
 
+// activateManagement adds the Management API, which every tenant has.
+func (cfg *Config) activateManagement(base string) {
+	identifier := base + "/api/v2/"
+	if cfg.resourceServer(identifier) != nil {
+		return
+	}
+	rs := ResourceServer{Name: "Auth0 Management API", Identifier: identifier, IsSystem: true}
+	rs.fillDefaults(base)
+	cfg.ResourceServers = append(cfg.ResourceServers, rs)
+}
+
 func (rs *ResourceServer) fillDefaults(base string) {
 	setDefault(&rs.SigningAlg, "RS256")
 	setDefault(&rs.TokenDialect, "access_token")
@@ -340,6 +352,9 @@ func (rs *ResourceServer) fillDefaults(base string) {
 		rs.SubjectTypeAuthorization = &SubjectTypeAuthorization{}
 	}
 	user, client := "allow_all", "require_client_grant"
+	if rs.Identifier == base+"/api/v2/" && len(rs.Scopes) == 0 {
+		rs.Scopes = managementScopes()
+	}
 	if rs.Identifier == base+"/me/" {
 		user, client = "require_client_grant", "deny_all"
 		// Auth0: the My Account API is closed to machines and that cannot be
@@ -407,14 +422,8 @@ func (u *User) fillDefaults() {
 	}
 	setDefault(&u.Name, u.Email)
 	setDefault(&u.Nickname, localPart(u.Email))
-	if len(u.Identities) == 0 {
-		provider, id, _ := strings.Cut(u.UserID, "|")
-		i := Identity{Connection: provider, Provider: provider, UserID: id, IsSocial: true}
-		if provider == "auth0" {
-			i.Connection, i.IsSocial = defaultDatabase, false
-		}
-		u.Identities = []Identity{i}
-	}
+	setDefault(&u.CreatedAt, timestamp(time.Now()))
+	setDefault(&u.UpdatedAt, u.CreatedAt)
 }
 
 // defaultDatabase is the database that Auth0 creates with every tenant.

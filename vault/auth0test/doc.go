@@ -1,7 +1,8 @@
 // Package auth0test is an Auth0 tenant on loopback, with stand-ins for Google
 // and GitHub, for tests, demos and your own tests. It does what Token Vault
-// needs: logins, the token endpoint with the vault exchange, and the My
-// Account API's connected accounts. What Auth0 refuses it refuses too, with
+// needs: logins, the token endpoint with the vault exchange, the My Account
+// API's connected accounts, and the Management API as far as it is about them.
+// What Auth0 refuses it refuses too, with
 // Auth0's answers; it never bends a rule to let a client's test pass.
 //
 //	tenant := auth0test.NewServer(auth0test.Seeds())
@@ -23,8 +24,19 @@
 // and the Token Vault exchange for access tokens and refresh tokens),
 // /oauth/revoke, /userinfo, /v2/logout, and below /me/v1/connected-accounts:
 // connect, complete, accounts, connections. Everything else answers 404 as
-// Auth0 does. There is no consent page of Auth0's own, no DPoP, no mTLS, no
-// private_key_jwt and no Management API.
+// Auth0 does. There is no consent page of Auth0's own, no DPoP, no mTLS and no
+// private_key_jwt.
+//
+// Below /api/v2, the Management API, for tokens with the audience
+// "{tenant}/api/v2/". A machine gets one by a client grant; a user gets one
+// with the scopes for the current user, good for that user's own record:
+//
+//	users                        list and search, create, read, update, delete
+//	users-by-email
+//	users/{id}/identities        link, unlink
+//
+// A search understands email, username, user_id and identities.user_id, each
+// as name:"value", joined by AND.
 //
 // At the stand-ins: consent page, token endpoint and a few API methods under
 // the providers' real paths, erring in the providers' style:
@@ -139,6 +151,16 @@
 //	offline_access            connection: refresh tokens from Google if its options say so; always
 //	google_refresh_token      always: with every such connect; consent: as at Google, see above
 //	github_oauth_app          false; true: GitHub is a classic OAuth App without refresh tokens
+//	link_self_message             text of the 400 for linking a user to itself
+//	link_conflict_message         text of the 409 for an identity that is linked already
+//	link_again                    refused: 409 for what is linked to this very user; accepted
+//	link_primary_with_identities  refused: 409 when the secondary has identities of its own; accepted: they come along
+//	link_connected_accounts       gone: the vault forgets the secondary's accounts; moved: the primary has them
+//	link_unknown_primary_status   404; 400
+//	unlink_main_message           text of the 400 for unlinking the user's own identity
+//	unlink_unknown_message        text of the 400 for unlinking what is not there
+//	unowned_message               text of the 403 for a user's token used on another user
+//	github_identity_user_id       number: as GitHub's are in identities; string
 //	organizations             none: a list of {id, name, display_name, members}
 //	any_organization          false; true: every organization exists and has everybody
 package auth0test

@@ -56,6 +56,12 @@ type answer struct {
 
 func (a answer) code() string { s, _ := a.JSON["error"].(string); return s }
 
+// listOf reads a bare JSON list of objects.
+func listOf(a answer) (list []map[string]any, err error) {
+	err = json.Unmarshal([]byte(a.Body), &list)
+	return list, err
+}
+
 // location is where a redirect leads.
 func (a answer) location(t *testing.T) *url.URL {
 	t.Helper()

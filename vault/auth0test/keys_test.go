@@ -214,7 +214,7 @@ func TestUnbuiltEndpointsAreNotFound(t *testing.T) {
 	s := tenant(t)
 	for path, want := range map[string]string{
 		"/nothing": "Not Found", "/oauth/token": "Not Found",
-		"/api/v2/users":             `{"error":"Not Found","message":"Not Found","statusCode":404}`,
+		"/api/v2/roles":             `{"statusCode":404,"error":"Not Found","message":"Not Found"}`,
 		"/me/v1/organizations":      "A0E-404-0001",
 		"/_tenantx":                 "Not Found",
 		"/me/v1/connected-accounts": "A0E-404-0001",

@@ -97,8 +97,8 @@ func (t *Tenant) serveButton(w http.ResponseWriter, r *http.Request, tx *transac
 // database that the login went through.
 func (cfg *Config) passwordLogin(tx *transaction, username, password string) (*Connection, *User) {
 	database := find(cfg.loginConnections(tx.client), func(c Connection) bool { return !c.social() && tx.allows(c.Name) })
-	user := find(cfg.Users, func(u User) bool { return u.Password != "" && u.called(username) })
-	if database == nil || user == nil || subtle.ConstantTimeCompare([]byte(user.Password), []byte(password)) != 1 {
+	user := find(cfg.Users, func(u User) bool { return u.password(username) != "" })
+	if database == nil || user == nil || subtle.ConstantTimeCompare([]byte(user.password(username)), []byte(password)) != 1 {
 		return nil, nil
 	}
 	return database, user

@@ -73,7 +73,7 @@ func (a *account) json() accountJSON {
 	return accountJSON{
 		ID: a.id, Connection: a.connection, AccessType: "offline", OrgID: a.orgID,
 		Scopes:    append([]string{}, a.tokens.scopes...),
-		CreatedAt: a.createdAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+		CreatedAt: timestamp(a.createdAt),
 	}
 }
 

@@ -102,7 +102,8 @@ func (t *Tenant) refreshedGrant(client *Client, g tokenGrant, p params) (tokenGr
 	want := strings.Fields(p["scope"])
 	if audience := p["audience"]; audience != "" && audience != g.Audience {
 		policy := find(client.RefreshToken.Policies, func(rp RefreshPolicy) bool { return rp.Audience == audience })
-		if policy == nil || !*client.IsFirstParty {
+		// Auth0 keeps the Management API out of multi-resource refresh tokens.
+		if policy == nil || !*client.IsFirstParty || audience == t.managementAudience() {
 			return g, notAuthorized(client, audience)
 		}
 		allowed := slices.Concat(policy.Scope, oidcOf(g.Scope))
@@ -141,6 +142,9 @@ func (t *Tenant) userScopes(client *Client, userID, audience string, want []stri
 		return nil, refuse(http.StatusForbidden, "access_denied", "Service not found: %s", audience)
 	}
 	allowed := rs.scopeValues()
+	if audience == t.managementAudience() {
+		allowed = currentUserScopes
+	}
 	switch rs.SubjectTypeAuthorization.User.Policy {
 	case "deny_all":
 		return nil, notAuthorized(client, audience)

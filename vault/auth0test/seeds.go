@@ -2,8 +2,8 @@ package auth0test
 
 // Seeds is the tenant that runs without a config file: two users, an agent's
 // client, the Custom API client that does the exchange, the regular web
-// application of the link pages, and two connections. Every call returns a
-// fresh copy, to be changed at will.
+// application of the link pages, a machine for the Management API, and two
+// connections. Every call returns a fresh copy, to be changed at will.
 func Seeds() Config {
 	return Config{
 		ResourceServers: seedResourceServers(),
@@ -62,6 +62,11 @@ func seedClients() []Client {
 			OrganizationUsage: "allow",
 			Callbacks:         []string{"http://localhost:8090/callback", "http://127.0.0.1:8090/callback"},
 		},
+		{
+			ClientID: "tenant-management", ClientSecret: "tenant-management-secret", Name: "Tenant management",
+			AppType: "non_interactive", OIDCConformant: new(true),
+			GrantTypes: []string{grantClientCredentials},
+		},
 	}
 }
 
@@ -72,7 +77,24 @@ func seedClientGrants() []ClientGrant {
 		{ID: "cgr_linkpagesaccount", ClientID: "link-pages", Audience: "{tenant}/me/", Scope: connected, SubjectType: "user"},
 		{ID: "cgr_demoagentuser000", ClientID: "demo-agent", Audience: seedAudience, Scope: scopes, SubjectType: "user"},
 		{ID: "cgr_demoagentclient0", ClientID: "demo-agent", Audience: seedAudience, Scope: scopes, SubjectType: "client"},
+		{
+			ID: "cgr_tenantmanagement", ClientID: "tenant-management", Audience: "{tenant}/api/v2/",
+			Scope: seedManagementScopes(), SubjectType: "client",
+		},
 	}
+}
+
+// seedManagementScopes are what linking, checking and setting up a tenant
+// need.
+func seedManagementScopes() []string {
+	scopes := []string{
+		"read:users", "update:users", "read:authentication_methods", "read:client_keys",
+		"read:tenant_settings", "read:mfa_policies", "read:guardian_factors",
+	}
+	for _, of := range []string{"clients", "client_grants", "connections", "resource_servers"} {
+		scopes = append(scopes, "read:"+of, "create:"+of, "update:"+of)
+	}
+	return scopes
 }
 
 func seedConnections() []Connection {

@@ -56,6 +56,17 @@ type Settings struct {
 	GoogleRefreshToken string `json:"google_refresh_token,omitempty"`
 	GitHubOAuthApp     bool   `json:"github_oauth_app,omitempty"`
 
+	LinkSelfMessage           string `json:"link_self_message,omitempty"`
+	LinkConflictMessage       string `json:"link_conflict_message,omitempty"`
+	LinkAgain                 string `json:"link_again,omitempty"`
+	LinkPrimaryWithIdentities string `json:"link_primary_with_identities,omitempty"`
+	LinkConnectedAccounts     string `json:"link_connected_accounts,omitempty"`
+	LinkUnknownPrimaryStatus  int    `json:"link_unknown_primary_status,omitempty"`
+	UnlinkMainMessage         string `json:"unlink_main_message,omitempty"`
+	UnlinkUnknownMessage      string `json:"unlink_unknown_message,omitempty"`
+	UnownedMessage            string `json:"unowned_message,omitempty"`
+	GitHubIdentityUserID      string `json:"github_identity_user_id,omitempty"`
+
 	Organizations   []Organization `json:"organizations,omitempty"`
 	AnyOrganization bool           `json:"any_organization,omitempty"`
 }
@@ -87,9 +98,19 @@ func (s *Settings) fillDefaults() {
 	setDefault(&s.RefusedConnectionError, "invalid_request")
 	setDefault(&s.OfflineAccess, "connection")
 	setDefault(&s.GoogleRefreshToken, "always")
+	setDefault(&s.LinkSelfMessage, "The main identity cannot be linked to itself.")
+	setDefault(&s.LinkConflictMessage, "The identity is already linked to a user.")
+	setDefault(&s.LinkAgain, "refused")
+	setDefault(&s.LinkPrimaryWithIdentities, "refused")
+	setDefault(&s.LinkConnectedAccounts, "gone")
+	setDefault(&s.UnlinkMainMessage, "The main identity cannot be unlinked.")
+	setDefault(&s.UnlinkUnknownMessage, "The user does not have this identity.")
+	setDefault(&s.UnownedMessage, "User to be acted on does not match subject in bearer token.")
+	setDefault(&s.GitHubIdentityUserID, "number")
 	for status, value := range map[*int]int{
 		&s.WrongAudienceStatus: 403, &s.MFARequiredStatus: 403, &s.UnsupportedGrantStatus: 403,
 		&s.CompleteStatus: 201, &s.DeleteUnknownStatus: 204,
+		&s.LinkUnknownPrimaryStatus: 404,
 	} {
 		if *status == 0 {
 			*status = value
@@ -115,6 +136,10 @@ func (s *Settings) validate() error {
 		{"reconnect", s.Reconnect, []string{"update", "add"}},
 		{"offline_access", s.OfflineAccess, []string{"connection", "always"}},
 		{"google_refresh_token", s.GoogleRefreshToken, []string{"always", "consent"}},
+		{"link_again", s.LinkAgain, []string{"refused", "accepted"}},
+		{"link_primary_with_identities", s.LinkPrimaryWithIdentities, []string{"refused", "accepted"}},
+		{"link_connected_accounts", s.LinkConnectedAccounts, []string{"gone", "moved"}},
+		{"github_identity_user_id", s.GitHubIdentityUserID, []string{"number", "string"}},
 	}
 	for _, t := range texts {
 		if err := oneOf("settings: "+t.name, t.value, t.allowed...); err != nil {
@@ -131,6 +156,7 @@ func (s *Settings) validate() error {
 		{"unsupported_grant_status", s.UnsupportedGrantStatus, []int{400, 403}},
 		{"complete_status", s.CompleteStatus, []int{200, 201}},
 		{"delete_unknown_status", s.DeleteUnknownStatus, []int{204, 404}},
+		{"link_unknown_primary_status", s.LinkUnknownPrimaryStatus, []int{400, 404}},
 	}
 	for _, n := range numbers {
 		if !slices.Contains(n.allowed, n.value) {

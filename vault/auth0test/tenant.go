@@ -140,6 +140,9 @@ func (t *Tenant) routes() http.Handler {
 	} {
 		auth0.HandleFunc(pattern, handler)
 	}
+	for pattern, handler := range t.managementRoutes() {
+		auth0.HandleFunc(pattern, handler)
+	}
 	// No method here: Auth0 answers a known path with a wrong method like an
 	// unknown path.
 	auth0.HandleFunc("/", notFound)

@@ -84,7 +84,7 @@ func (t *Tenant) IssueToken(req TokenRequest) (Tokens, error) {
 
 func (t *Tenant) firstAudience() string {
 	for _, rs := range t.cfg().ResourceServers {
-		if rs.Identifier != t.myAccountAudience() {
+		if rs.Identifier != t.myAccountAudience() && rs.Identifier != t.managementAudience() {
 			return rs.Identifier
 		}
 	}
@@ -223,7 +223,7 @@ func (t *Tenant) profileClaims(userID string, scope []string) map[string]any {
 		picture := u.Picture
 		setDefault(&picture, t.base+"/avatars/default.png")
 		claims["name"], claims["nickname"], claims["picture"] = u.Name, u.Nickname, picture
-		claims["updated_at"] = time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+		claims["updated_at"] = timestamp(time.Now())
 		for name, value := range map[string]string{"given_name": u.GivenName, "family_name": u.FamilyName} {
 			if value != "" {
 				claims[name] = value
@@ -313,7 +313,11 @@ func (v verified) hasScope(scope string) bool {
 	return slices.Contains(strings.Fields(v.Scope), scope)
 }
 
-var errBadToken = errors.New("not a valid token of this tenant")
+// What verifyToken finds wrong with a token.
+var (
+	errBadToken     = errors.New("not a valid token of this tenant")
+	errExpiredToken = errors.New("an expired token")
+)
 
 // verifyToken checks signature, issuer and expiry; the audience is the
 // caller's to check.
@@ -330,8 +334,11 @@ func (t *Tenant) verifyToken(token string) (verified, error) {
 	if err := jws.Claims(key, &v); err != nil {
 		return verified{}, errBadToken
 	}
-	if v.Issuer != t.Issuer() || v.Subject == "" || v.Expiry == nil || v.Expiry.Time().Unix() <= t.now() {
+	if v.Issuer != t.Issuer() || v.Subject == "" || v.Expiry == nil {
 		return verified{}, errBadToken
+	}
+	if v.Expiry.Time().Unix() <= t.now() {
+		return verified{}, errExpiredToken
 	}
 	return v, nil
 }
@@ -367,3 +374,5 @@ func (t *Tenant) verificationKey(jws *jwt.JSONWebToken) any {
 }
 
 func (t *Tenant) myAccountAudience() string { return t.Issuer() + "me/" }
+
+func (t *Tenant) managementAudience() string { return t.Issuer() + "api/v2/" }

@@ -176,21 +176,17 @@ func (cfg *Config) user(id string) *User {
 	return find(cfg.Users, func(u User) bool { return u.UserID == id })
 }
 
-// userByLogin finds a user by what the login page takes.
+// userByLogin finds a user by what the login page takes. Who has a password
+// for it comes first: a social user's e-mail address may be the same.
 func (cfg *Config) userByLogin(name string) *User {
+	if u := find(cfg.Users, func(u User) bool { return u.password(name) != "" }); u != nil {
+		return u
+	}
 	return find(cfg.Users, func(u User) bool { return u.called(name) })
 }
 
 func (u *User) called(name string) bool {
 	return name != "" && (strings.EqualFold(u.Email, name) || u.Username == name)
-}
-
-// userByIdentity finds the user who logs in with an identity: their own, or one
-// that was linked to them.
-func (cfg *Config) userByIdentity(provider, id string) *User {
-	return find(cfg.Users, func(u User) bool {
-		return slices.ContainsFunc(u.Identities, func(i Identity) bool { return i.Provider == provider && i.UserID == id })
-	})
 }
 
 // grant finds the client grant for a subject type.

@@ -1,0 +1,64 @@
+package auth0test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// addUser makes a user, who comes from a social login or from the Management
+// API. Its identity must be nobody's yet.
+func (t *Tenant) addUser(u User) error {
+	now := timestamp(time.Now())
+	u.CreatedAt, u.UpdatedAt = now, now
+	return t.change(func(cfg *Config) error {
+		u.fillDefaults()
+		u.fillIdentities(cfg)
+		for _, i := range u.Identities {
+			if cfg.userByIdentity(i.Provider, i.UserID) != nil {
+				return fmt.Errorf("the identity %s|%s belongs to a user already", i.Provider, i.UserID)
+			}
+		}
+		cfg.Users = append(cfg.Users, u)
+		return nil
+	})
+}
+
+// removeUser takes a user's record out.
+func (cfg *Config) removeUser(id string) {
+	cfg.Users = slices.DeleteFunc(cfg.Users, func(u User) bool { return u.UserID == id })
+}
+
+// forgetUser ends what a user who is gone has open: sessions, codes, refresh
+// tokens, and the accounts in the vault unless they pass to an heir.
+func (t *Tenant) forgetUser(id, heir string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, s := range t.sessions {
+		if s.userID == id {
+			delete(t.sessions, key)
+		}
+	}
+	for key, code := range t.codes {
+		if code.grant.UserID == id {
+			delete(t.codes, key)
+		}
+	}
+	for key, rt := range t.refresh {
+		if rt.grant.UserID == id {
+			delete(t.refresh, key)
+		}
+	}
+	for key, s := range t.connecting {
+		if s.who.userID == id {
+			delete(t.connecting, key)
+		}
+	}
+	moves := heir != "" && t.cfg().Settings.LinkConnectedAccounts == "moved"
+	t.accounts = slices.DeleteFunc(t.accounts, func(a *account) bool {
+		if a.userID == id && moves {
+			a.userID = heir
+		}
+		return a.userID == id
+	})
+}
