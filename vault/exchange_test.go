@@ -78,6 +78,23 @@ func TestExchangeSendsExactlyWhatAuth0Documents(t *testing.T) {
 	}
 }
 
+func TestATenantWithTLSIsTrustedByItsTransport(t *testing.T) {
+	s := auth0test.NewTLSServer(auth0test.Seeds())
+	defer s.Close()
+	connect(t, s, "")
+	c := clientOf(t, s.URL, Config{Transport: s.Client().Transport})
+	caller := issue(t, s, c)
+	api := &http.Client{Transport: &Transport{
+		Client: c, Caller: caller, Request: google, Host: strings.TrimPrefix(s.GoogleURL, "https://"), Base: s.Client().Transport,
+	}}
+	get(t, api, s.GoogleURL+eventsPath, http.StatusOK)
+
+	_, err := clientOf(t, s.URL, Config{}).Token(t.Context(), caller, google)
+	if e := refused(t, err, CodeUnavailable); !strings.Contains(e.Error(), "certificate") {
+		t.Errorf("who does not trust it is told %v", e)
+	}
+}
+
 // RFC 6749 §2.3.1 and appendix B: both halves are form-encoded first.
 func TestBasicCredentialsAreFormEncoded(t *testing.T) {
 	s := newTenant()

@@ -1,22 +1,27 @@
 // Command tenant runs a local Auth0 tenant with stand-ins for Google and
 // GitHub, so that Token Vault can be tried without any account anywhere.
 //
-//	go run ./examples/tenant [-listen 127.0.0.1:8484] [-google 127.0.0.1:8485] [-github 127.0.0.1:8486] [-config tenant.json]
+//	go run ./examples/tenant [-listen 127.0.0.1:8484] [-google 127.0.0.1:8485] [-github 127.0.0.1:8486] [-config tenant.json] [-tls [-cert tenant.pem]]
 //
 // It is ready when /.well-known/openid-configuration answers 200. The printed
 // export lines are what the top-level Caddyfile needs. A config file replaces
 // the built-in users, clients and connections; package auth0test describes it,
 // and the controls below /_tenant.
+//
+// With -tls everything is https, as Auth0's own SDKs want it. The certificate is made
+// at the start; -cert writes it to a file, for clients to trust.
 package main
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
@@ -45,10 +50,12 @@ var errUsage = errors.New("usage")
 func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	flags := flag.NewFlagSet("tenant", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	listen := flags.String("listen", "127.0.0.1:8484", "address of the tenant; the issuer is http://<address>/")
+	listen := flags.String("listen", "127.0.0.1:8484", "address of the tenant; the issuer is http://<address>/, or https:// with -tls")
 	google := flags.String("google", "127.0.0.1:8485", "address of the Google stand-in")
 	github := flags.String("github", "127.0.0.1:8486", "address of the GitHub stand-in")
 	file := flags.String("config", "", "tenant.json; replaces the built-in users, clients and connections")
+	secure := flags.Bool("tls", false, "speak https, with a certificate made now")
+	cert := flags.String("cert", "", "file to write that certificate to, in PEM")
 	seeds := flags.Bool("print-config", false, "print the built-in configuration as a tenant.json and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -58,6 +65,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *cert != "" && !*secure {
+		return errors.New("-cert is for -tls")
 	}
 	if *seeds {
 		return printConfig(out)
@@ -69,14 +79,32 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 			return err
 		}
 	}
-	server, err := auth0test.Listen(cfg, *listen, *google, *github)
+	start := auth0test.Listen
+	if *secure {
+		start = auth0test.ListenTLS
+	}
+	server, err := start(cfg, *listen, *google, *github)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	printTenant(out, server)
+	if *cert != "" {
+		if *cert, err = writeCertificate(*cert, server); err != nil {
+			return err
+		}
+	}
+	printTenant(out, server, *cert)
 	<-ctx.Done()
 	return nil
+}
+
+// writeCertificate returns where the certificate is for programs that run elsewhere.
+func writeCertificate(file string, s *auth0test.Server) (path string, err error) {
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(file, block, 0o644); err != nil { //nolint:gosec // everybody may read a certificate
+		return "", err
+	}
+	return filepath.Abs(file)
 }
 
 func readConfig(file string) (auth0test.Config, error) {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"os"
@@ -42,7 +44,7 @@ func free(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// start runs the program until the test ends, and waits for its discovery.
+// start runs the program until the test ends, and waits until it has printed all.
 func start(t *testing.T, listen string, args ...string) (out *buffer, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -56,12 +58,7 @@ func start(t *testing.T, listen string, args ...string) (out *buffer, stop func(
 	})
 	t.Cleanup(func() { _ = stop() })
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		resp, err := http.Get("http://" + listen + "/.well-known/openid-configuration")
-		if err != nil {
-			continue
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode == http.StatusOK && strings.Contains(out.String(), "GITHUB_UPSTREAM") {
+		if strings.Contains(out.String(), "/_tenant/tokens") { // the last that it prints
 			return out, stop
 		}
 	}
@@ -72,6 +69,11 @@ func start(t *testing.T, listen string, args ...string) (out *buffer, stop func(
 func TestProgramPrintsAllThatOneNeeds(t *testing.T) {
 	listen := free(t)
 	out, stop := start(t, listen)
+	resp, err := http.Get("http://" + listen + "/.well-known/openid-configuration")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("not ready: %v, %v", resp, err)
+	}
+	_ = resp.Body.Close()
 	for _, want := range []string{
 		"http://" + listen + "/\n", "alice@example.com", "alice-password", "bob@example.com", "bob-password",
 		"vault-exchange-secret", "link-pages-secret", "demo-agent-secret",
@@ -93,6 +95,35 @@ func TestProgramPrintsAllThatOneNeeds(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
+}
+
+func TestProgramSpeaksTLSAndWritesItsCertificate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tenant cert.pem")
+	listen := free(t)
+	out, _ := start(t, listen, "-tls", "-cert", file)
+	for _, want := range []string{
+		"export AUTH0_DOMAIN=https://" + listen + "\n", "export GOOGLE_UPSTREAM=https://127.0.0.1:", "export GITHUB_UPSTREAM=https://127.0.0.1:",
+		"export SSL_CERT_FILE='" + file + "'\n", "export NODE_EXTRA_CA_CERTS='" + file + "'\n", "curl -s --cacert '" + file + "' ",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("not printed: %s", want)
+		}
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("no certificate: %s", pem)
+	}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	resp, err := client.Get("https://" + listen + "/.well-known/openid-configuration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	client.CloseIdleConnections()
 }
 
 func TestProgramReadsAConfigFile(t *testing.T) {
@@ -124,6 +155,8 @@ func TestProgramRefusesMistakes(t *testing.T) {
 		"no such file":        {"-config", "/does/not/exist"},
 		"tenant.json":         {"-config", file},
 		l.Addr().String():     {"-listen", l.Addr().String()},
+		"-cert is for -tls":   {"-cert", "x.pem"},
+		"exist/x.pem":         {"-tls", "-cert", "/does/not/exist/x.pem", "-listen", "127.0.0.1:0", "-google", "127.0.0.1:0", "-github", "127.0.0.1:0"},
 	} {
 		var out bytes.Buffer
 		if err := run(t.Context(), args, &out, &out); err == nil || !strings.Contains(err.Error(), want) {

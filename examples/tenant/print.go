@@ -11,8 +11,9 @@ import (
 )
 
 // printTenant says where everything is and who may log in. The secrets are the
-// tenant's own, good nowhere else.
-func printTenant(out io.Writer, s *auth0test.Server) {
+// tenant's own, good nowhere else. cert is where its certificate was written, if it
+// was.
+func printTenant(out io.Writer, s *auth0test.Server, cert string) {
 	cfg := s.Config()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "Auth0 tenant\t%s\n", s.Issuer())
@@ -31,14 +32,34 @@ func printTenant(out io.Writer, s *auth0test.Server) {
 	for _, e := range exports(s, cfg) {
 		fmt.Fprintf(out, "export %s=%s\n", e[0], quote(e[1]))
 	}
+	curl := printTrust(out, s, cert)
 	if len(cfg.Users) > 0 {
 		fmt.Fprintf(out, `
 # an agent's access token for the first user, as {"access_token": …}:
-curl -s -H 'Content-Type: application/json' \
+%s -H 'Content-Type: application/json' \
   -d "{\"user\":\"%s\",\"client_id\":\"$AGENT_CLIENT_ID\",\"audience\":\"$AUTH0_AUDIENCE\"}" \
   %s/_tenant/tokens
-`, cfg.Users[0].UserID, s.URL)
+`, curl, cfg.Users[0].UserID, s.URL)
 	}
+}
+
+// printTrust says how programs come to trust the tenant's certificate, if it has
+// one. It returns how curl does.
+func printTrust(out io.Writer, s *auth0test.Server, cert string) (curl string) {
+	switch {
+	case s.Certificate() == nil:
+		return "curl -s"
+	case cert == "":
+		fmt.Fprintln(out, "\n# -cert writes the tenant's certificate to a file, for programs to trust")
+		return "curl -sk"
+	}
+	fmt.Fprintf(out, `
+# to trust the tenant's certificate: Node.js, beside its own
+export NODE_EXTRA_CA_CERTS=%[1]s
+# Caddy and other Go programs on Linux, OpenSSL: in place of the system's
+export SSL_CERT_FILE=%[1]s
+`, quote(cert))
+	return "curl -s --cacert " + quote(cert)
 }
 
 // printConfig prints the built-in configuration, to begin one's own with.

@@ -33,7 +33,7 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		tx.fail(w, r, oerr)
 		return
 	}
-	tx.browser = browserID(w, r)
+	tx.browser = t.browserID(w, r)
 	s := t.currentSession(r)
 	switch {
 	case !tx.needsLogin(s):

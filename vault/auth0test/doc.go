@@ -10,9 +10,10 @@
 //	tokens, err := tenant.IssueToken(auth0test.TokenRequest{User: "auth0|alice", ClientID: "demo-agent"})
 //	err = tenant.Connect("auth0|alice", "google-oauth2", []string{"openid"}, "")
 //
-// [NewServer] listens on free ports, [Listen] on given ones, [New] not at all:
-// its handlers work inside a testing/synctest bubble, and even there the tenant
-// reaches its stand-ins. [Config] is plain data in the shapes of Auth0's
+// [NewServer] listens on free ports, [Listen] on given ones; [NewTLSServer] and
+// [ListenTLS] do over https, which Auth0's own SDKs insist on, and [Server.Client]
+// trusts their certificate. [New] does not listen at all: its handlers work inside a
+// testing/synctest bubble, and even there the tenant reaches its stand-ins. [Config] is plain data in the shapes of Auth0's
 // Management API; [Seeds] is a complete one to start from, [ParseConfig] reads
 // one from JSON.
 //

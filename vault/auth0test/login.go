@@ -109,7 +109,7 @@ func (t *Tenant) serveLogout(w http.ResponseWriter, r *http.Request) {
 	t.mu.Lock()
 	delete(t.sessions, cookieValue(r, sessionCookie))
 	t.mu.Unlock()
-	setCookie(w, sessionCookie, "", -1)
+	t.setCookie(w, sessionCookie, "", -1)
 	q := r.URL.Query()
 	client, target := t.cfg().client(q.Get("client_id")), q.Get("returnTo")
 	if target == "" && client != nil && len(client.AllowedLogoutURLs) > 0 {

@@ -3,6 +3,7 @@ package auth0test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -31,19 +32,19 @@ func cookieValue(r *http.Request, name string) string {
 	return ""
 }
 
-// setCookie: no Secure, for the tenant speaks http on loopback.
-func setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+func (t *Tenant) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
+		Name: name, Value: value, Path: "/", MaxAge: maxAge,
+		Secure: strings.HasPrefix(t.base, "https://"), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 
-func browserID(w http.ResponseWriter, r *http.Request) string {
+func (t *Tenant) browserID(w http.ResponseWriter, r *http.Request) string {
 	if id := cookieValue(r, browserCookie); id != "" {
 		return id
 	}
 	id := randomID(32)
-	setCookie(w, browserCookie, id, 365*24*3600)
+	t.setCookie(w, browserCookie, id, 365*24*3600)
 	return id
 }
 
@@ -75,7 +76,7 @@ func (t *Tenant) setSession(w http.ResponseWriter, r *http.Request, s *session) 
 	delete(t.sessions, cookieValue(r, sessionCookie))
 	t.sessions[value] = s
 	t.mu.Unlock()
-	setCookie(w, sessionCookie, value, 0)
+	t.setCookie(w, sessionCookie, value, 0)
 }
 
 // serveResume takes the transaction up again after the login.
