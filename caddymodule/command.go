@@ -1,0 +1,203 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/tokenvault/caddy-token-vault/caddymodule/tenantsetup"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "token-vault",
+		Usage: "doctor | setup",
+		Short: "Checks and sets up the Auth0 tenants of a configuration",
+		Long: `
+Checks whether Auth0 tenants have what the token_vault handlers of a
+configuration need, or sets them up.
+
+Both look at the tenant through Auth0's Management API, as a machine-to-machine
+application: the one that the configuration names by management, or the one in
+the environment variables AUTH0_MANAGEMENT_CLIENT_ID and
+AUTH0_MANAGEMENT_CLIENT_SECRET.
+
+They exit with 0 if all is well, with 1 if something is wrong or left to do, and
+with 2 if they could not run.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			cmd.AddCommand(doctorCommand(), setupCommand())
+		},
+	})
+}
+
+// commandFlags are what both commands take.
+type commandFlags struct {
+	config, adapter  string
+	tenant           string
+	managementID     string
+	managementDomain string
+}
+
+func (f *commandFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.config, "config", "c", "Caddyfile", "Configuration file")
+	flags.StringVarP(&f.adapter, "adapter", "a", "", "Name of config adapter to apply")
+	flags.StringVar(&f.tenant, "tenant", "", "Name of one tenant of the configuration (default all)")
+	flags.StringVar(&f.managementID, "management-client-id", "", "Client id for the Management API; its secret is taken from AUTH0_MANAGEMENT_CLIENT_SECRET")
+	flags.StringVar(&f.managementDomain, "management-domain", "", "The tenant's own domain, where the configuration has a custom domain")
+}
+
+func doctorCommand() *cobra.Command {
+	var flags commandFlags
+	var user string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor --config <path> [--user <id or e-mail>] [--json]",
+		Short: "Checks what the tenants lack, and says where to change it; changes nothing",
+		Args:  cobra.NoArgs,
+	}
+	flags.register(cmd)
+	cmd.Flags().StringVar(&user, "user", "", "User id or e-mail address: shows what this person has connected")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	return running(cmd, func(ctx context.Context, out io.Writer, progress tenantsetup.Progress) (int, error) {
+		needs, err := flags.needs(false)
+		if err != nil {
+			return 0, err
+		}
+		var reports []*tenantsetup.Report
+		for _, n := range needs {
+			n.User = user
+			report, err := tenantsetup.Examine(ctx, n, progress)
+			if err != nil {
+				return 0, fmt.Errorf("tenant %s: %w", n.Tenant, err)
+			}
+			reports = append(reports, report)
+		}
+		progress("")
+		if asJSON {
+			return tenantsetup.ExitCode(reports), tenantsetup.WriteJSON(out, reports)
+		}
+		tenantsetup.WriteText(out, reports)
+		return tenantsetup.ExitCode(reports), nil
+	})
+}
+
+func setupCommand() *cobra.Command {
+	var flags commandFlags
+	var apply, createAgents bool
+	var envFile string
+	cmd := &cobra.Command{
+		Use:   "setup --config <path> [--apply [--env-file <path>]] [--create-agent]",
+		Short: "Plans, and with --apply makes, the API, clients, grants and connection settings that are missing",
+		Args:  cobra.NoArgs,
+	}
+	flags.register(cmd)
+	cmd.Flags().BoolVar(&apply, "apply", false, "Make the changes")
+	cmd.Flags().BoolVar(&createAgents, "create-agent", false, "Also create applications for agents in allow_clients that have none")
+	cmd.Flags().StringVar(&envFile, "env-file", "", "Append ids and secrets to this file instead of printing them")
+	return running(cmd, func(ctx context.Context, out io.Writer, progress tenantsetup.Progress) (int, error) {
+		needs, err := flags.needs(true)
+		if err != nil {
+			return 0, err
+		}
+		code := tenantsetup.ExitOK
+		for _, n := range needs {
+			n.CreateAgents = createAgents
+			one, err := setUp(ctx, n, apply, envFile, out, progress)
+			if err != nil {
+				return 0, fmt.Errorf("tenant %s: %w", n.Tenant, err)
+			}
+			code = max(code, one)
+		}
+		return code, nil
+	})
+}
+
+// setUp plans one tenant, and carries the plan out if told to.
+func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string, out io.Writer, progress tenantsetup.Progress) (int, error) {
+	plan, err := tenantsetup.Prepare(ctx, n, progress)
+	progress("")
+	if err != nil {
+		return 0, err
+	}
+	tenantsetup.WritePlan(out, plan)
+	if !apply {
+		tenantsetup.WriteHint(out, plan)
+		return tenantsetup.ExitOK, nil
+	}
+	keep := func(tenantsetup.Variables) error { return nil }
+	if envFile != "" {
+		file, err := openPrivate(envFile)
+		if err != nil {
+			return 0, err
+		}
+		defer file.Close()
+		keep = func(v tenantsetup.Variables) error { return tenantsetup.WriteVariables(file, v) }
+	}
+	outcome := plan.Apply(ctx, progress, keep)
+	progress("")
+	tenantsetup.WriteOutcome(out, outcome)
+	if envFile == "" {
+		tenantsetup.WriteEnvironment(out, outcome)
+	}
+	return plan.ExitCode(outcome), nil
+}
+
+// openPrivate opens a file to append to that is for its owner only.
+func openPrivate(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Chmod(0o600); err != nil { // it may be older
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// errSomethingWrong makes Caddy exit with 1; what is wrong has been printed.
+var errSomethingWrong = errors.New("something is wrong")
+
+// running makes a command of a function that returns the exit code, or an error
+// where it could not do what it is for.
+func running(cmd *cobra.Command, run func(context.Context, io.Writer, tenantsetup.Progress) (int, error)) *cobra.Command {
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cannotRun := func(cmd *cobra.Command, err error) error {
+		fmt.Fprintln(cmd.ErrOrStderr(), "token-vault:", err)
+		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return tenantsetup.ExitCannotRun, nil })(cmd, nil)
+	}
+	cmd.SetFlagErrorFunc(cannotRun)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		progress := tenantsetup.NewProgress(cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr()))
+		code, err := run(ctx, cmd.OutOrStdout(), progress)
+		progress("")
+		switch {
+		case err != nil:
+			return cannotRun(cmd, err)
+		case code == tenantsetup.ExitWrong:
+			return errSomethingWrong
+		}
+		return nil
+	}
+	return cmd
+}
+
+// isTerminal tells whether a person watches.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,93 @@
+package tenantsetup
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Change is one call of the Management API that mends something.
+type Change struct {
+	// Check is the check that asks for it.
+	Check string
+	// What names the object, for people.
+	What string
+	// Method is POST, which creates, or PATCH, which replaces the members that it
+	// sends and no others.
+	Method string
+	// Path is below /api/v2/, in unescaped parts.
+	Path []string
+	// Body is what is sent: a map of members, or the list of a connection's
+	// clients.
+	Body any
+	// Shown is what of Body is new, where it repeats what the tenant has; that
+	// may be a provider's secret.
+	Shown map[string]any
+	// Dashboard is where to do it by hand.
+	Dashboard string
+
+	// as stands for the id of what this one creates, in changes that follow.
+	as string
+}
+
+// creates tells whether the change makes something new.
+func (c *Change) creates() bool { return c.Method == "POST" }
+
+// shown is what a plan prints of the body.
+func (c *Change) shown() any {
+	if c.Shown != nil {
+		return c.Shown
+	}
+	return c.Body
+}
+
+// cli is the same call with Auth0's own command line; empty where it would have
+// to repeat what is not shown.
+func (c *Change) cli() string {
+	if c.Shown != nil {
+		return ""
+	}
+	return "auth0 api " + strings.ToLower(c.Method) + " " + quote(strings.Join(c.Path, "/")) + " --data " + quote(compact(c.Body))
+}
+
+// merge adds the members of another change of the same object.
+func (c *Change) merge(other Change) bool {
+	mine, ok := c.Body.(map[string]any)
+	theirs, also := other.Body.(map[string]any)
+	if !ok || !also || c.creates() || other.creates() || !slices.Equal(c.Path, other.Path) {
+		return false
+	}
+	if c.Shown != nil || other.Shown != nil {
+		shown := make(map[string]any)
+		for _, change := range []*Change{c, &other} {
+			members, _ := change.shown().(map[string]any)
+			maps.Copy(shown, members)
+		}
+		c.Shown = shown
+	}
+	body := maps.Clone(mine)
+	maps.Copy(body, theirs)
+	c.Body = body
+	return true
+}
+
+// compact is JSON on one line.
+func compact(v any) string {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return ""
+	}
+	return strings.TrimSpace(text.String())
+}
+
+// quote keeps a shell from reading anything into a word.
+func quote(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

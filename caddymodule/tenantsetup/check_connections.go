@@ -1,0 +1,218 @@
+package tenantsetup
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/auth0/go-auth0/management"
+)
+
+func checkConnections(n *Needs, o *observed) (findings []Finding) {
+	for _, name := range n.connections() {
+		findings = append(findings, checkConnection(n, o, name)...)
+	}
+	return findings
+}
+
+func checkConnection(n *Needs, o *observed, name string) []Finding {
+	ids := []string{"connection.exists", "connection.active", "connection.enabled"}
+	var findings []Finding
+	switch c := o.connections[name]; {
+	case o.management != nil:
+		findings = unseenAll(o.management, ids...)
+	case c.err != nil:
+		findings = unseenAll(c.err, ids...)
+	case c.value == nil:
+		findings = []Finding{wrong("connection.exists", "no connection "+name, "a connection of this name, with a client of yours at the provider",
+			"Authentication > Social > Create Connection")}
+	default:
+		findings = append([]Finding{fine("connection.exists", "strategy "+c.value.Strategy), checkKeysOf(c.value), checkActive(c.value), checkOffline(c.value)},
+			checkEnabled(n, o, c.value)...)
+		findings = append(findings, checkScopes(n, c.value)...)
+	}
+	for i := range findings {
+		findings[i].Subject = name
+	}
+	return findings
+}
+
+func pageOf(c *connection) string { return "Authentication > Social > " + c.Name }
+
+func patchConnection(c *connection, members map[string]any) Change {
+	return Change{What: "connection " + c.Name, Method: "PATCH", Path: []string{"connections", c.ID}, Body: members}
+}
+
+// option reads a text from the options.
+func (c *connection) option(name string) (text string) {
+	_ = json.Unmarshal(c.Options[name], &text) // anything else is no text
+	return text
+}
+
+func checkKeysOf(c *connection) Finding {
+	const id = "connection.keys"
+	switch {
+	case c.Options == nil:
+		return unseen(id, fmt.Errorf("the Management API does not show the options"))
+	case c.option("client_id") == "":
+		return wrong(id, "no client id of the provider: Auth0's own developer keys, which the vault does not serve",
+			"the id and secret of your client at the provider", pageOf(c)+" > Settings > Client ID")
+	}
+	return fine(id, "client "+c.option("client_id")+" at the provider")
+}
+
+func checkActive(c *connection) Finding {
+	const id = "connection.active"
+	if c.ConnectedAccounts.GetActive() {
+		return fine(id, "Connected Accounts is on")
+	}
+	return wrong(id, "Connected Accounts is off", "the purpose Connected Accounts, or both", pageOf(c)+" > Settings > Purpose").
+		mendedBy(patchConnection(c, map[string]any{"connected_accounts": map[string]any{"active": true}}))
+}
+
+// offlineStrategies give no refresh token unless they are asked for one.
+var offlineStrategies = []string{"google-oauth2", "google-apps", "windowslive", "waad"}
+
+func checkOffline(c *connection) Finding {
+	const id = "connection.offline_access"
+	switch {
+	case c.Strategy == "github":
+		return fine(id, "nothing to ask for; only GitHub Apps with expiring user tokens give refresh tokens")
+	case c.Options == nil:
+		return unseen(id, fmt.Errorf("the Management API does not show the options"))
+	case c.offline():
+		return fine(id, "offline access is asked for")
+	case !slices.Contains(offlineStrategies, c.Strategy):
+		return unseen(id, fmt.Errorf("not asked for; whether %s gives a refresh token without it is not known", c.Strategy))
+	}
+	f := wrong(id, "offline access is not asked for: there is no refresh token, and every exchange fails", "offline_access true in the connection's options",
+		pageOf(c)+" > Settings > Offline Access")
+	if c.option("client_id") != "" && c.option("client_secret") == "" {
+		return f // sending the options without the secret would delete it
+	}
+	options := make(map[string]any, len(c.Options)+1)
+	for name, value := range c.Options {
+		options[name] = value
+	}
+	options["offline_access"] = true
+	change := patchConnection(c, map[string]any{"options": options})
+	change.Shown = map[string]any{"options": map[string]any{"offline_access": true, "…": "the others as they are"}}
+	return f.mendedBy(change)
+}
+
+// offline tells whether the connection asks for refresh tokens.
+func (c *connection) offline() bool {
+	var on bool
+	_ = json.Unmarshal(c.Options["offline_access"], &on)
+	var scopes []string
+	if json.Unmarshal(c.Options["scope"], &scopes) != nil {
+		scopes = strings.Fields(c.option("scope"))
+	}
+	return on || slices.Contains(scopes, "offline_access")
+}
+
+// checkEnabled: the exchange and the link pages both use the connection.
+func checkEnabled(n *Needs, o *observed, c *connection) (findings []Finding) {
+	const id = "connection.enabled"
+	if c.enabled.err != nil {
+		return unseenAll(c.enabled.err, id)
+	}
+	var enabled []string
+	for _, client := range n.clients() {
+		if o.clients.err == nil && o.clients.value[client] == nil {
+			continue // that it is missing is said elsewhere
+		}
+		if c.enabled.value[client] {
+			enabled = append(enabled, client)
+			continue
+		}
+		findings = append(findings, wrong(id, "not enabled for "+client, "enabled for the exchange's client and for the link pages' application",
+			pageOf(c)+" > Applications").mendedBy(Change{
+			What: "connection " + c.Name + " for " + client, Method: "PATCH", Path: []string{"connections", c.ID, "clients"},
+			Body: []any{map[string]any{"client_id": client, "status": true}},
+		}))
+	}
+	if findings == nil && enabled != nil {
+		return []Finding{fine(id, "enabled for "+strings.Join(enabled, ", "))}
+	}
+	return findings
+}
+
+// googleScopes are what Google's scopes look like: short names, or URLs.
+var googleScopes = []string{"https://www.googleapis.com/auth/", "https://mail.google.com/", "https://www.google.com/"}
+
+// checkScopes: a misspelt scope fails only when a person stands before Google.
+func checkScopes(n *Needs, c *connection) []Finding {
+	const id = "connection.scopes"
+	if c.Strategy != "google-oauth2" && c.Strategy != "google-apps" {
+		return nil
+	}
+	var unknown []string
+	for _, scope := range n.scopesOf(c.Name) {
+		isURL := slices.ContainsFunc(googleScopes, func(prefix string) bool { return strings.HasPrefix(scope, prefix) })
+		if !isURL && !slices.Contains([]string{"openid", "email", "profile"}, scope) {
+			unknown = append(unknown, scope)
+		}
+	}
+	if unknown == nil {
+		return []Finding{fine(id, "scopes look like Google's")}
+	}
+	return []Finding{wrong(id, "Google has no scope "+strings.Join(unknown, ", "), "scopes by their full names, such as https://www.googleapis.com/auth/calendar.readonly",
+		"none; scopes of the route, in the configuration")}
+}
+
+func checkAgents(n *Needs, o *observed) (findings []Finding) {
+	if err := either(o.management != nil, o.management, o.clients.err); err != nil {
+		if len(n.Agents) == 0 {
+			return nil
+		}
+		return unseenAll(err, "agents.exist")
+	}
+	for _, id := range n.Agents {
+		client := o.clients.value[id]
+		if client == nil {
+			findings = append(findings, missingAgent(n, id).about(id))
+			continue
+		}
+		findings = append(findings, fine("agents.exist", "application "+client.GetName()).about(id))
+		findings = append(findings, checkAgentGrant(n, o, id)...)
+	}
+	return findings
+}
+
+func missingAgent(n *Needs, id string) Finding {
+	f := wrong("agents.exist", "no application "+id, "an application of the agent's, or another id in allow_clients", "Applications > Create Application")
+	if !n.CreateAgents {
+		return f // more often a misspelt id than a wish
+	}
+	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(id), Body: map[string]any{
+		// The one kind that needs to know no address of the agent's.
+		"name": n.agentName(id), "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
+		"token_endpoint_auth_method": "none", "is_first_party": true, "oidc_conformant": true,
+	}})
+}
+
+// checkAgentGrant: where the API's policy asks for it, each agent needs a grant.
+func checkAgentGrant(n *Needs, o *observed, id string) []Finding {
+	rs := o.apis.value[n.Audience]
+	if rs == nil || userPolicy(rs) != "require_client_grant" {
+		return nil
+	}
+	if o.grants.err != nil {
+		return unseenAll(o.grants.err, "agents.grant")
+	}
+	return []Finding{checkGrant("agents", id, n.Permissions, o, rs).about(id)}
+}
+
+// clone copies a connection for a plan to work on.
+func (c *connection) clone() *connection {
+	copied := *c
+	copied.Options = maps.Clone(c.Options)
+	copied.enabled.value = maps.Clone(c.enabled.value)
+	if c.ConnectedAccounts != nil {
+		copied.ConnectedAccounts = &management.ConnectedAccounts{Active: c.ConnectedAccounts.Active}
+	}
+	return &copied
+}

@@ -1,0 +1,69 @@
+package tenantsetup
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+const (
+	audience = "https://agents.example.com/"
+	readonly = "https://www.googleapis.com/auth/calendar.readonly"
+)
+
+// start runs the seeds' tenant, changed by change.
+func start(t *testing.T, change func(*auth0test.Config)) *auth0test.Server {
+	t.Helper()
+	cfg := auth0test.Seeds()
+	if change != nil {
+		change(&cfg)
+	}
+	tenant := auth0test.NewServer(cfg)
+	t.Cleanup(tenant.Close)
+	return tenant
+}
+
+// demo is what the top-level Caddyfile needs of a tenant.
+func demo(tenant *auth0test.Server) *Needs {
+	return &Needs{
+		Tenant: "default", Issuer: tenant.Issuer(), Audience: audience, Algorithms: []string{"RS256"},
+		Exchange: Client{ID: "vault-exchange", Secret: vault.NewSecret("vault-exchange-secret"),
+			IDVariable: "AUTH0_CLIENT_ID", SecretVariable: "AUTH0_CLIENT_SECRET"},
+		Link: &Link{
+			Client: Client{ID: "link-pages", Secret: vault.NewSecret("link-pages-secret"),
+				IDVariable: "AUTH0_LINK_CLIENT_ID", SecretVariable: "AUTH0_LINK_CLIENT_SECRET"},
+			Callback: "http://localhost:8080/auth/callback", Accounts: "http://localhost:8080/auth/accounts", Name: "Token Vault",
+		},
+		Agents: []string{"demo-agent"}, AgentNames: map[string]string{"demo-agent": "Demo Agent"},
+		Routes: []Route{{"google-oauth2", []string{readonly}}, {"github", []string{"read:user", "repo"}}},
+	}
+}
+
+// silent is a Progress for tests.
+func silent(string) {}
+
+// wrongs are the checks that found something wrong, each once.
+func wrongs(t *testing.T, n *Needs) []string {
+	t.Helper()
+	report, err := Examine(t.Context(), n, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, f := range report.Findings {
+		if f.Status == StatusWrong && !slices.Contains(ids, f.Check) {
+			ids = append(ids, f.Check)
+		}
+		if f.Status == StatusWrong && (f.Found == "" || f.Expected == "" || f.Dashboard == "") {
+			t.Errorf("%s does not say what was found, what should be, and where: %+v", f.Check, f)
+		}
+	}
+	return ids
+}
+
+// client finds one of a configuration's clients.
+func client(cfg *auth0test.Config, id string) *auth0test.Client {
+	return &cfg.Clients[slices.IndexFunc(cfg.Clients, func(c auth0test.Client) bool { return c.ClientID == id })]
+}

@@ -1,0 +1,139 @@
+package tenantsetup
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Needs is what one tenant block of a configuration, and the routes that name
+// it, ask of an Auth0 tenant. Placeholders are expanded.
+type Needs struct {
+	// Tenant is what the configuration calls the tenant.
+	Tenant string
+	// Issuer is the tenant's issuer, with its slash at the end.
+	Issuer string
+	// Audience is the identifier of the API whose tokens agents send.
+	Audience string
+	// Algorithms are the signatures that count on these tokens.
+	Algorithms []string
+	// Timeout bounds one call to Auth0. Default: vault.DefaultTimeout.
+	Timeout time.Duration
+	// Exchange is the Custom API client.
+	Exchange Client
+	// Link is about the link pages; nil without them.
+	Link *Link
+	// Agents are the client ids in allow_clients, without `*`.
+	Agents []string
+	// AnyAgent is whether some route lets any agent through.
+	AnyAgent bool
+	// AgentNames are what agents are called, by client id.
+	AgentNames map[string]string
+	// Permissions are the Auth0 scopes that routes require of agents' tokens.
+	Permissions []string
+	// Routes are the connections that routes use, with the scopes they need.
+	Routes []Route
+	// Management is the machine client for the Management API; its zero value
+	// means that there is none.
+	Management Client
+	// User is the person that doctor is asked about: a user id or an e-mail
+	// address. Default: nobody.
+	User string
+	// CreateAgents makes setup create applications for agents that there are none
+	// for.
+	CreateAgents bool
+	// ManagementDomain is the issuer of the tenant's own domain, where Issuer is
+	// a custom domain. Default: Issuer.
+	ManagementDomain string
+}
+
+// Client is a client of the tenant, as the configuration has it.
+type Client struct {
+	ID string
+	// Secret may be empty for a client that is yet to be created.
+	Secret     vault.Secret
+	AuthMethod string
+	// IDVariable and SecretVariable are the environment variables that the
+	// configuration takes both from.
+	IDVariable, SecretVariable string
+}
+
+// Link is what the link pages need.
+type Link struct {
+	Client Client
+	// Callback and Accounts are URLs of the pages: where Auth0 sends a browser
+	// after a login, and after a logout.
+	Callback, Accounts string
+	// Name is the product's name, which people see when they sign in.
+	Name string
+}
+
+// Route is a connection that some route uses.
+type Route struct {
+	Connection string
+	Scopes     []string
+}
+
+// connections returns the names of the connections, each once.
+func (n *Needs) connections() []string {
+	var names []string
+	for _, route := range n.Routes {
+		if !slices.Contains(names, route.Connection) {
+			names = append(names, route.Connection)
+		}
+	}
+	return names
+}
+
+// scopesOf returns all scopes that routes need on a connection, each once.
+func (n *Needs) scopesOf(connection string) (scopes []string) {
+	for _, route := range n.Routes {
+		if route.Connection == connection {
+			scopes = vault.MergeScopes(scopes, route.Scopes)
+		}
+	}
+	return scopes
+}
+
+// clients returns the clients that have to use the connections.
+func (n *Needs) clients() []string {
+	ids := []string{n.Exchange.ID}
+	if n.Link != nil {
+		ids = append(ids, n.Link.Client.ID)
+	}
+	return ids
+}
+
+// managementIssuer is where the Management API is, with its slash at the end.
+func (n *Needs) managementIssuer() string { return cmp.Or(n.ManagementDomain, n.Issuer) }
+
+// myAccount is the identifier of the My Account API.
+func (n *Needs) myAccount() string { return n.Issuer + "me/" }
+
+// agentName is what an agent is called.
+func (n *Needs) agentName(id string) string { return cmp.Or(n.AgentNames[id], id) }
+
+func (n *Needs) timeout() time.Duration { return cmp.Or(n.Timeout, vault.DefaultTimeout) }
+
+// secrets are what no output may repeat.
+func (n *Needs) secrets() []string {
+	secrets := []string{n.Exchange.Secret.Reveal(), n.Management.Secret.Reveal()}
+	if n.Link != nil {
+		secrets = append(secrets, n.Link.Client.Secret.Reveal())
+	}
+	return secrets
+}
+
+const (
+	grantVault        = "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"
+	grantCode         = "authorization_code"
+	grantDeviceCode   = "urn:ietf:params:oauth:grant-type:device_code"
+	grantRefreshToken = "refresh_token"
+
+	subjectUser = "user"
+)
+
+// accountScopes are what the link pages ask of the My Account API.
+var accountScopes = []string{"create:me:connected_accounts", "read:me:connected_accounts", "delete:me:connected_accounts"}

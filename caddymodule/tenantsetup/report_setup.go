@@ -1,0 +1,115 @@
+package tenantsetup
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// WritePlan writes what there is, what setup would do, and what it leaves to
+// people.
+func WritePlan(w io.Writer, plan *Plan) {
+	fmt.Fprintf(w, "Auth0 tenant %s (%s)\n", printable(plan.Needs.Issuer), printable(plan.Needs.Tenant))
+	if len(plan.Exists) > 0 {
+		fmt.Fprintf(w, "\nAs it should be:\n")
+		var names []string
+		for _, f := range plan.Exists {
+			name := f.Check + either(f.Subject == "", "", " ("+f.Subject+")")
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		writeWrapped(w, names)
+	}
+	for _, v := range plan.Adopted {
+		fmt.Fprintf(w, "\nAlready there, under another id than the configuration's: %s=%s\n", v.IDVariable, printable(v.ID))
+	}
+	for i := range plan.Changes {
+		writeChange(w, &plan.Changes[i])
+	}
+	if len(plan.ByHand) > 0 {
+		fmt.Fprintf(w, "\nLeft to you:\n\n")
+		for _, f := range plan.ByHand {
+			writeFinding(w, f, 0)
+		}
+	}
+	switch len(plan.Changes) {
+	case 0:
+		fmt.Fprintf(w, "\nThere is nothing to set up.\n")
+	case 1:
+		fmt.Fprintf(w, "\nOne change.\n")
+	default:
+		fmt.Fprintf(w, "\n%d changes.\n", len(plan.Changes))
+	}
+}
+
+// WriteHint says how a plan is carried out.
+func WriteHint(w io.Writer, plan *Plan) {
+	if len(plan.Changes) > 0 {
+		fmt.Fprintf(w, "Nothing has been changed. The same command with --apply does it.\n")
+	}
+}
+
+// writeChange writes what would be sent, member by member.
+func writeChange(w io.Writer, c *Change) {
+	fmt.Fprintf(w, "\n%s %s: %s %s\n", either(c.creates(), "Would create", "Would change"), printable(c.What),
+		c.Method, printable(strings.Join(c.Path, "/")))
+	members, ok := c.shown().(map[string]any)
+	if !ok {
+		fmt.Fprintf(w, "    %s\n", printable(compact(c.shown())))
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		fmt.Fprintf(w, "    %s: %s\n", printable(name), printable(compact(members[name])))
+	}
+}
+
+// WriteOutcome writes what was done, what was not, and how to go on.
+func WriteOutcome(w io.Writer, out Outcome) {
+	fmt.Fprintln(w)
+	for _, c := range out.Done {
+		fmt.Fprintf(w, "✓ %s %s\n", either(c.creates(), "created", "changed"), printable(c.What))
+	}
+	for _, c := range out.Refused {
+		fmt.Fprintf(w, "✗ %s: Auth0 does not let a program do this\n    Dashboard  %s\n", printable(c.What), printable(c.Dashboard))
+	}
+	if out.Err == nil {
+		return
+	}
+	if out.Failed != nil {
+		fmt.Fprintf(w, "✗ %s: ", printable(out.Failed.What))
+	}
+	fmt.Fprintln(w, printable(out.Err.Error()))
+	for _, c := range out.Left {
+		fmt.Fprintf(w, "  not done: %s\n", printable(c.What))
+	}
+	fmt.Fprintf(w, "\nRun the same command again when that is mended: what is done is found, and not done twice.\n"+
+		"If no answer came, the failed change may have been made or not: the next run sees which.\n")
+}
+
+// WriteEnvironment writes the variables of an outcome, for a shell.
+func WriteEnvironment(w io.Writer, out Outcome) {
+	if len(out.Variables) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n# For Caddy's environment. New secrets are shown this once.\n")
+	for _, v := range out.Variables {
+		_ = WriteVariables(w, v)
+	}
+}
+
+// WriteVariables writes lines for a shell, or for Caddy's --envfile. The secret
+// is there in clear, and nowhere else.
+func WriteVariables(w io.Writer, v Variables) error {
+	lines := "export " + v.IDVariable + "=" + quote(printable(v.ID)) + "\n"
+	switch secret := v.Secret.Reveal(); {
+	case secret != "":
+		lines += "export " + v.SecretVariable + "=" + quote(secret) + "\n"
+	case v.SecretVariable != "":
+		lines += "# " + v.SecretVariable + ": Applications > Applications > (" + printable(v.ID) + ") > Settings > Client Secret\n"
+	}
+	_, err := io.WriteString(w, lines)
+	return err
+}
