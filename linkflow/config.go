@@ -35,7 +35,8 @@ type Config struct {
 	Path string
 
 	// ClientID and ClientSecret belong to the regular web application that
-	// people sign in to. Required.
+	// people sign in to. Required, except with ViaURL: without them nobody signs in
+	// here, and all that is served is Status and the page on which flows end.
 	ClientID     string
 	ClientSecret vault.Secret
 
@@ -54,7 +55,12 @@ type Config struct {
 	// Via says what a link does. Default: ViaConnectedAccounts.
 	Via Via
 
-	// URL is the template of the application's page, for ViaURL.
+	// URL is the template of the application's page, for ViaURL, such as
+	// "https://app.example.com/connect?connection={connection}&scopes={scopes}".
+	// It is https, or http for loopback hosts. Anywhere behind the host it may have
+	// {connection}, which it must have; {scopes}, separated by spaces; {return_to},
+	// the first of ReturnTo or a page of ours to end on; and {ticket}. Values are
+	// percent-encoded.
 	URL string
 
 	// Linking are the rules for linking identities, for ViaManagement and
@@ -113,9 +119,9 @@ func (cfg *Config) check() error {
 	switch {
 	case cfg.Vault == nil:
 		return errors.New("vault: required")
-	case cfg.ClientID == "":
+	case cfg.ClientID == "" && (cfg.Via != ViaURL || cfg.ClientSecret.Reveal() != ""):
 		return errors.New("client id: required")
-	case cfg.ClientSecret.Reveal() == "":
+	case cfg.ClientID != "" && cfg.ClientSecret.Reveal() == "":
 		return errors.New("client secret: required")
 	case cfg.Keys == nil:
 		return errors.New("keys: required")

@@ -33,6 +33,9 @@ func (f *Flow) again(r *http.Request, t ticket, returnTo string) string {
 
 // showDone is the page on which a flow ends.
 func (f *Flow) showDone(r *http.Request) answer {
+	if f.via == ViaURL && !r.URL.Query().Has("flow") {
+		return f.say(pageDoneElsewhere, nil, messagePage{})
+	}
 	s, leg, no := f.flowOfPage(r, forEnd, forConfirm, forConnect)
 	if no != nil {
 		return f.refuse(r, Event{}, no)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type Flow struct {
 	returnTo    []string
 	clientNames map[string]string
 	via         Via
+	url         string // the application's own page, with ViaURL
 	linking     Linking
 	machine     *machine // nil without one
 	clientIP    func(*http.Request) string
@@ -78,6 +80,7 @@ func New(cfg Config) (*Flow, error) {
 		returnTo:    cfg.ReturnTo,
 		clientNames: cfg.ClientNames,
 		via:         cfg.Via,
+		url:         cfg.URL,
 		linking:     cfg.Linking,
 		machine:     newMachine(cfg),
 		clientIP:    cfg.ClientIP,
@@ -126,7 +129,7 @@ func (f *Flow) Route(path string) Route {
 		return RouteCallback
 	case page == "status":
 		return RouteStatus
-	case routes[page]["POST"] != nil:
+	case f.handlers(page)["POST"] != nil:
 		return RouteForm
 	}
 	return RoutePage
@@ -147,6 +150,15 @@ var routes = map[string]map[string]handler{
 	"icon.svg":  {"GET": (*Flow).icon, "HEAD": (*Flow).icon},
 }
 
+// handlers are those of a page, by method: nil if f has no such page. Where nobody
+// signs in, there only is one to end on.
+func (f *Flow) handlers(page string) map[string]handler {
+	if f.oauth.ClientID == "" && !slices.Contains([]string{"done", styleFile, iconFile}, page) {
+		return nil
+	}
+	return routes[page]
+}
+
 // ServeHTTP serves the pages for browsers. It answers 404 to the status path,
 // which needs a verified caller: see [Flow.Status].
 func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -154,8 +166,8 @@ func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	r = r.WithContext(ctx)
 	page, _ := strings.CutPrefix(r.URL.Path, f.path+"/")
-	methods, ok := routes[page]
-	if !ok {
+	methods := f.handlers(page)
+	if methods == nil {
 		f.write(w, f.say(pageNotFound, nil, messagePage{}))
 		return
 	}

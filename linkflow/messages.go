@@ -28,5 +28,6 @@ var (
 
 	pageNoAccount       = message{http.StatusNotFound, "no_account"}
 	pageNotDisconnected = message{http.StatusBadGateway, "not_disconnected"}
+	pageDoneElsewhere   = message{http.StatusOK, "done_elsewhere"}
 	pageSignedOut       = message{http.StatusOK, "signed_out"}
 )

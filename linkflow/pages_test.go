@@ -51,7 +51,7 @@ func TestEveryTextIsThereAndUsed(t *testing.T) {
 	titles := []string{
 		"connect", "confirm", "done", "too_little", "declined", "onward", "accounts", "disconnect",
 		"not_found", "not_allowed", "bad_link", "expired", "bad_return", "not_offered", "foreign", "no_cookie", "bad_request", "no_flow", "not_signed_in",
-		"wrong_person", "not_connected", "auth0_fails", "broken", "no_account", "not_disconnected", "signed_out",
+		"wrong_person", "not_connected", "auth0_fails", "broken", "no_account", "not_disconnected", "signed_out", "done_elsewhere",
 	}
 	for key := range texts {
 		page, field, _ := strings.Cut(key, ".")

@@ -75,10 +75,14 @@ func (f *Flow) Link(ctx context.Context, caller *vault.AccessToken, req vault.Re
 	if len(text) > maxTicket {
 		return nil, errors.New("the scopes of this request do not fit into a link")
 	}
-	query := "?" + url.Values{"ticket": {text}}.Encode()
+	query := url.Values{"ticket": {text}}
+	page := f.origin + f.page("connect", query)
+	if f.via == ViaURL {
+		page = f.ownURL(t, text)
+	}
 	return &Link{
-		URL:       f.origin + f.path + "/connect" + query,
-		StatusURL: f.origin + f.path + "/status" + query,
+		URL:       page,
+		StatusURL: f.origin + f.page("status", query),
 		ExpiresIn: ticketLife,
 		ID:        eventID(t.ID),
 	}, nil

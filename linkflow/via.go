@@ -78,6 +78,11 @@ func (cfg *Config) checkVia() error {
 	if (cfg.Via == ViaURL) != (cfg.URL != "") {
 		return errors.New("url: required with via url, and of no use without")
 	}
+	if cfg.Via == ViaURL {
+		if err := CheckURL(cfg.URL); err != nil {
+			return fmt.Errorf("url: %w", err)
+		}
+	}
 	l := cfg.Linking
 	switch {
 	case (l.ManagementID == "") != (l.ManagementSecret.Reveal() == ""):
