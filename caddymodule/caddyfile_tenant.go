@@ -1,9 +1,7 @@
 package caddymodule
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -59,17 +56,22 @@ func appOf(option any) *App {
 //		allow_clients <client_id>...
 //		algorithms RS256 | PS256 | ES256 ...
 //		timeout   <duration>
+//		management <id> <secret>
 //		link {
 //			origin    <url>
 //			path      <path>
 //			client    <id> <secret> [client_secret_post | client_secret_basic]
-//			via       connected_accounts
+//			via       connected_accounts | link_account | management | url <template>
 //			return_to <origin>...
 //			client_name <client_id> <text>...
 //			name      <text>
 //			templates <dir>
 //			prompt    auto | connection
 //			key       <base64 32 bytes>...
+//			require_mfa
+//			require_verified_email
+//			pin_ip
+//			trust_email <connection>...
 //		}
 //		cache {
 //			max_entries <n>
@@ -93,6 +95,7 @@ func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
 		"allow_clients": listOf(&t.AllowClients, "client ids, or *"),
 		"algorithms":    choices(&t.Algorithms, "RS256", "PS256", "ES256"),
 		"timeout":       duration(&t.Timeout),
+		"management":    t.unmarshalManagement,
 		"link":          block(&t.Link, (*Link).unmarshal),
 		"cache":         block(&t.Cache, (*Cache).unmarshal),
 		"budget":        block(&t.Budget, (*Budget).unmarshal),
@@ -103,79 +106,22 @@ func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
 	case t.Domain == "" || t.Audience == "" || t.Client == nil:
 		return d.Err("token_vault: domain, audience and client are required")
 	}
-	return nil
-}
-
-func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
-	err := parseBlock(d, words{
-		"origin":      checked(&l.Origin, "an origin such as https://link.example.com", linkflow.CheckOrigin),
-		"path":        checked(&l.Path, "a path such as /auth", linkflow.CheckPath),
-		"client":      client(&l.Client),
-		"via":         choice(&l.Via, "connected_accounts"),
-		"return_to":   l.unmarshalReturnTo,
-		"client_name": l.unmarshalClientName,
-		"name":        scalar(&l.Name, "what the pages call your product"),
-		"templates":   scalar(&l.Templates, "a directory"),
-		"prompt":      choice(&l.Prompt, promptWords...),
-		"key":         l.unmarshalKey,
-	})
-	switch {
-	case err != nil:
-		return err
-	case l.Origin == "" || l.Client == nil:
-		return d.Err("link: origin and client are required")
+	if err := t.checkLinking(); err != nil {
+		return d.Errf("link: %v", err)
 	}
 	return nil
 }
 
-func (l *Link) unmarshalReturnTo(d *caddyfile.Dispenser) error {
-	var origins []string
-	if err := listOf(&origins, "origins such as https://app.example.com")(d); err != nil {
-		return err
+func (t *Tenant) unmarshalManagement(d *caddyfile.Dispenser) error {
+	if t.Management != nil {
+		return d.Err("management: given twice")
 	}
-	for _, origin := range origins {
-		if err := linkflow.CheckOrigin(origin); err != nil {
-			return d.Errf("return_to %q: %v; expected an origin such as https://app.example.com", origin, err)
-		}
-	}
-	l.ReturnTo = append(l.ReturnTo, origins...)
-	return nil
-}
-
-func (l *Link) unmarshalClientName(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
-	if len(args) < 2 {
-		return d.Errf("client_name: expected a client id and the agent's name, got %q", args)
+	if len(args) != 2 || slices.Contains(args, "") {
+		// The arguments may hold the secret.
+		return d.Errf("management: expected a client id and a secret, got %d arguments", len(args))
 	}
-	if _, given := l.ClientName[args[0]]; given {
-		return d.Errf("client_name: %q is named twice", args[0])
-	}
-	if l.ClientName == nil {
-		l.ClientName = make(map[string]string)
-	}
-	l.ClientName[args[0]] = strings.Join(args[1:], " ")
-	return nil
-}
-
-func (l *Link) unmarshalKey(d *caddyfile.Dispenser) error {
-	const what = "keys of 32 bytes in base64"
-	var keys []string
-	if err := listOf(&keys, what)(d); err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if !strings.Contains(key, "{") && checkKey(key) != nil {
-			return d.Errf("key: expected %s", what) // the key itself stays out of the error
-		}
-	}
-	l.Key = append(l.Key, keys...)
-	return nil
-}
-
-func checkKey(encoded string) error {
-	if key, err := base64.StdEncoding.DecodeString(encoded); err != nil || len(key) != keySize {
-		return errors.New("not 32 bytes in base64")
-	}
+	t.Management = &Management{ID: args[0], Secret: args[1]}
 	return nil
 }
 

@@ -170,6 +170,8 @@ func FuzzTenantCaddyfile(f *testing.F) {
 	for _, seed := range []string{
 		"", "x", "x y", "{\n}", least + "}", least + " timeout 5s\n algorithms PS256\n}", least + " link {\n origin https://a.example.com\n client a b\n key {env.X}\n}\n}",
 		least + " cache {\n max_age 1h\n}\n budget {\n user 1\n}\n}", least + " link {\n client_name a b c\n return_to https://a.example.com\n}\n}", least + " domain {", "{\n client a b c d\n}",
+		least + " management a b\n link {\n origin https://a.example.com\n client a b\n via management\n require_mfa\n require_verified_email\n pin_ip\n trust_email c\n}\n}",
+		least + " link {\n origin https://a.example.com\n via url https://b.example.com/{connection}?s={scopes}\n}\n}", least + " management a\n}",
 	} {
 		f.Add(seed)
 	}
@@ -191,7 +193,7 @@ func FuzzTenantCaddyfile(f *testing.F) {
 			t.Errorf("%v from %s", err, option.Value)
 		}
 		for _, tenant := range app.Tenants {
-			if tenant.Domain == "" || tenant.Audience == "" || tenant.Client == nil {
+			if tenant.Domain == "" || tenant.Audience == "" || tenant.Client == nil || tenant.checkLinking() != nil {
 				t.Errorf("from %q: %s", text, option.Value)
 			}
 		}

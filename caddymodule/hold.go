@@ -106,6 +106,8 @@ func (h *Handler) validateHold() error {
 		return fmt.Errorf("hold: expected a duration above zero and up to %s, for which a link is good", maxHoldShort)
 	case h.Hold > 0 && h.tenant.flow == nil:
 		return errors.New("hold: the tenant has no link block: there is nothing to wait for")
+	case h.Hold > 0 && h.tenant.Link.Client == nil:
+		return errors.New("hold: with `via url` and no client in the link block, nobody signs in here whom a request could wait for")
 	}
 	return nil
 }

@@ -1,14 +1,8 @@
 package caddymodule
 
 import (
-	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -46,6 +40,12 @@ type Tenant struct {
 	// How long one call to Auth0 may take. Default: 10s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
+	// A machine-to-machine application that may read users (`read:users`) and change
+	// their identities (`update:users`) by the Management API. `link.trust_email`
+	// needs it; linking uses it where Auth0 does not take the person's own token.
+	// Default: none.
+	Management *Management `json:"management,omitempty"`
+
 	// The pages on which people connect accounts. Default: none; answers to
 	// agents then have no link.
 	Link *Link `json:"link,omitempty"`
@@ -77,51 +77,14 @@ type Client struct {
 	AuthMethod string `json:"auth_method,omitempty"`
 }
 
-// Link configures the pages on which people connect accounts.
-type Link struct {
-	// Public origin of the pages, such as https://link.example.com. It is never
-	// taken from a request. Required.
-	Origin string `json:"origin,omitempty"`
+// Management is an application of the Auth0 tenant that acts for itself, by client
+// credentials, on the Management API.
+type Management struct {
+	// The client id. Required.
+	ID string `json:"id,omitempty"`
 
-	// Path of the pages. Default: /auth.
-	Path string `json:"path,omitempty"`
-
-	// The regular web application that runs the browser flow. `{origin}{path}/callback`
-	// has to be among its Allowed Callback URLs. Required.
-	Client *Client `json:"client,omitempty"`
-
-	// How accounts are connected. Default, and so far the only way:
-	// `connected_accounts`.
-	Via string `json:"via,omitempty"`
-
-	// Origins where a finished flow may send the browser. Default: none.
-	ReturnTo []string `json:"return_to,omitempty"`
-
-	// How agents are called on the pages, by client id. One that is not listed
-	// is called by its id, marked as unverified.
-	ClientName map[string]string `json:"client_name,omitempty"`
-
-	// What the pages call what they belong to, such as your product's name. Plain
-	// text: placeholders are not expanded. Default: Token Vault.
-	Name string `json:"name,omitempty"`
-
-	// Directory with files that take the place of those of the pages by the same
-	// name: words (`text.json`), style sheet (`style.css`), icon (`icon.svg`),
-	// templates. What is not there stays as it is; a file that no page uses fails
-	// the load. They are read once, when the configuration loads. Default: none.
-	Templates string `json:"templates,omitempty"`
-
-	// How a provider asks for consent. `auto`: who connects an account anew
-	// chooses it at the provider (`prompt=select_account`), since Auth0 does not
-	// name the one that it connected; who connects one again is asked for consent
-	// (`prompt=consent`), without which Google gives no new refresh token.
-	// `connection`: as the connection's own settings at Auth0 say. Default: `auto`.
-	Prompt string `json:"prompt,omitempty"`
-
-	// Keys that seal tickets and cookies, 32 bytes in base64 each. The first one
-	// seals, all open. Default: a key made when first needed and kept in Caddy's
-	// storage, which all nodes of a cluster share.
-	Key []string `json:"key,omitempty"`
+	// The client secret. Required.
+	Secret string `json:"secret,omitempty"`
 }
 
 // Cache bounds what is kept in memory.
@@ -153,14 +116,6 @@ type Budget struct {
 	// Requests that may wait for an exchange at once. Default: 20000.
 	Waiting int `json:"waiting,omitempty"`
 }
-
-// promptConnection leaves the prompt to the connection's settings.
-const promptConnection = "connection"
-
-var promptWords = []string{"auto", promptConnection}
-
-// storageTimeout bounds reading or making the sealing key in Caddy's storage.
-const storageTimeout = 10 * time.Second
 
 func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) error {
 	t.name, t.logger = name, logger
@@ -194,6 +149,9 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 	linkCfg, err := t.linkConfig(ctx, repl)
 	if err != nil {
 		return fmt.Errorf("link: %w", err)
+	}
+	if err := t.expandManagement(repl, &linkCfg.Linking); err != nil {
+		return fmt.Errorf("management: %w", err)
 	}
 	common, err := t.share(cfg.Domain)
 	if err != nil {
@@ -235,101 +193,4 @@ func (t *Tenant) cleanup() {
 		_, _ = pool.Delete(t.key) // a Destruct of ours does not fail
 		t.key = ""
 	}
-}
-
-// linkConfig resolves the link block; without one it returns a zero Config.
-func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.Config, error) {
-	var cfg linkflow.Config
-	if t.Link == nil {
-		return cfg, nil
-	}
-	if t.Link.Client == nil {
-		return cfg, errors.New("client: required")
-	}
-	if t.Link.Via != "" && t.Link.Via != "connected_accounts" {
-		return cfg, fmt.Errorf("via %q: expected connected_accounts", t.Link.Via)
-	}
-	if t.Link.Prompt != "" && !slices.Contains(promptWords, t.Link.Prompt) {
-		return cfg, fmt.Errorf("prompt %q: expected one of %s", t.Link.Prompt, strings.Join(promptWords, ", "))
-	}
-	var secret string
-	if err := expandAll(repl, []expansion{
-		{"origin", t.Link.Origin, &cfg.Origin},
-		{"client id", t.Link.Client.ID, &cfg.ClientID},
-		{"client secret", t.Link.Client.Secret, &secret},
-	}); err != nil {
-		return cfg, err
-	}
-	keys, err := t.linkKeys(ctx, repl)
-	if err != nil {
-		return cfg, err
-	}
-	names := make(map[string]string, len(t.Link.ClientName))
-	for text, name := range t.Link.ClientName {
-		ids, err := expandList(repl, "client_name", []string{text})
-		if err != nil {
-			return cfg, err
-		}
-		names[ids[0]] = name
-	}
-	if cfg.Templates, err = templateFiles(repl, t.Link.Templates); err != nil {
-		return cfg, fmt.Errorf("templates: %w", err)
-	}
-	cfg.Tenant = t.name
-	cfg.Name = t.Link.Name
-	cfg.KeepPrompt = t.Link.Prompt == promptConnection
-	cfg.Offers = t.offers.find
-	cfg.Path = t.Link.Path
-	cfg.ClientSecret = vault.NewSecret(secret)
-	cfg.AuthMethod = t.Link.Client.AuthMethod
-	cfg.ReturnTo = t.Link.ReturnTo
-	cfg.ClientNames = names
-	cfg.Keys = keys
-	cfg.Hook = t.logLinkEvent
-	return cfg, nil
-}
-
-// templateFiles opens the directory that the text names; no text is no files.
-func templateFiles(repl *caddy.Replacer, text string) (fs.FS, error) {
-	if text == "" {
-		return nil, nil
-	}
-	dir, err := repl.ReplaceOrErr(text, true, true)
-	if err != nil {
-		return nil, err
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("%s is no directory", dir)
-	}
-	return os.DirFS(dir), nil
-}
-
-// linkKeys returns where the sealing keys come from.
-func (t *Tenant) linkKeys(ctx caddy.Context, repl *caddy.Replacer) (func(context.Context) ([][]byte, error), error) {
-	if len(t.Link.Key) == 0 {
-		storage := ctx.Storage()
-		return func(ctx context.Context) ([][]byte, error) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
-			defer cancel()
-			key, err := storedKey(ctx, storage, t.name)
-			return [][]byte{key}, err
-		}, nil
-	}
-	encoded, err := expandList(repl, "key", t.Link.Key)
-	if err != nil {
-		return nil, err
-	}
-	var keys [][]byte
-	for i := range encoded {
-		key, err := base64.StdEncoding.DecodeString(encoded[i])
-		if err != nil || len(key) != keySize {
-			return nil, fmt.Errorf("key %d: expected %d bytes in base64", i+1, keySize)
-		}
-		keys = append(keys, key)
-	}
-	return linkflow.StaticKeys(keys...), nil
 }

@@ -1,0 +1,230 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Link configures the pages on which people connect accounts.
+type Link struct {
+	// Public origin of the pages, such as https://link.example.com. It is never
+	// taken from a request. Required.
+	Origin string `json:"origin,omitempty"`
+
+	// Path of the pages. Default: /auth.
+	Path string `json:"path,omitempty"`
+
+	// The regular web application that runs the browser flow. `{origin}{path}/callback`
+	// has to be among its Allowed Callback URLs. Required, except with `via` set to
+	// `url`: without it, all that is served then is the status for agents and a page
+	// to end on.
+	Client *Client `json:"client,omitempty"`
+
+	// How accounts are connected:
+	//
+	// - `connected_accounts`: by Auth0's Connected Accounts, which fill Token Vault.
+	// - `link_account`: the account becomes an identity of the user first, by the
+	//   tenant's account-linking Action.
+	// - `management`: likewise, by the Management API and without an Action.
+	// - `url`: on a page of your own, see the field `url`.
+	//
+	// On today's tenants identities do not fill Token Vault, so after linking the
+	// person goes on to Connected Accounts. Default: `connected_accounts`.
+	Via string `json:"via,omitempty"`
+
+	// The page of your own to which agents' users are sent, with `via` set to `url`
+	// and only then: an https URL (http for loopback hosts) with these
+	// placeholders, percent-encoded, anywhere behind the host:
+	//
+	// Placeholder | Description
+	// ------------|---------------
+	// `{connection}` | The connection that is wanted; required
+	// `{scopes}` | The scopes that the route asks for, separated by spaces (`%20`)
+	// `{return_to}` | Where the browser may go in the end: the first origin of `return_to`, or else a page of ours that sends people back to the agent
+	// `{ticket}` | The ticket, for `{origin}{path}/connect?ticket={ticket}` should your page want to hand over to ours
+	//
+	// No other placeholders are known, and the page has to make sure itself that
+	// whoever is signed in there is the user whom the agent acts for.
+	URL string `json:"url,omitempty"`
+
+	// Whether somebody who has a second factor has to use it to link identities. Of
+	// an Action's own sign-in the Action decides, with `via` set to `link_account`.
+	// Needs a `via` that links identities. Default: false.
+	RequireMFA bool `json:"require_mfa,omitempty"`
+
+	// Whether only people with a verified e-mail address may link identities. Needs
+	// a `via` that links identities. Default: false.
+	RequireVerifiedEmail bool `json:"require_verified_email,omitempty"`
+
+	// Whether linking has to end at the IP address where it began, as Caddy's
+	// `trusted_proxies` lets it be told. Where people's addresses change on the way,
+	// as on phones, they have to begin again. Needs a `via` that links identities.
+	// Default: false.
+	PinIP bool `json:"pin_ip,omitempty"`
+
+	// Connections whose e-mail addresses are believed where they say that they are
+	// verified: a person's other users with the same address are offered for
+	// linking. Needs a `via` that links identities, and the tenant's `management`
+	// with `read:users`. Default: none are offered.
+	TrustEmail []string `json:"trust_email,omitempty"`
+
+	// Origins where a finished flow may send the browser. Default: none.
+	ReturnTo []string `json:"return_to,omitempty"`
+
+	// How agents are called on the pages, by client id. One that is not listed
+	// is called by its id, marked as unverified.
+	ClientName map[string]string `json:"client_name,omitempty"`
+
+	// What the pages call what they belong to, such as your product's name. Plain
+	// text: placeholders are not expanded. Default: Token Vault.
+	Name string `json:"name,omitempty"`
+
+	// Directory with files that take the place of those of the pages by the same
+	// name: words (`text.json`), style sheet (`style.css`), icon (`icon.svg`),
+	// templates. What is not there stays as it is; a file that no page uses fails
+	// the load. They are read once, when the configuration loads. Default: none.
+	Templates string `json:"templates,omitempty"`
+
+	// How a provider asks for consent. `auto`: who connects an account anew
+	// chooses it at the provider (`prompt=select_account`), since Auth0 does not
+	// name the one that it connected; who connects one again is asked for consent
+	// (`prompt=consent`), without which Google gives no new refresh token.
+	// `connection`: as the connection's own settings at Auth0 say. Default: `auto`.
+	Prompt string `json:"prompt,omitempty"`
+
+	// Keys that seal tickets and cookies, 32 bytes in base64 each. The first one
+	// seals, all open. Default: a key made when first needed and kept in Caddy's
+	// storage, which all nodes of a cluster share.
+	Key []string `json:"key,omitempty"`
+}
+
+// promptConnection leaves the prompt to the connection's settings.
+const promptConnection = "connection"
+
+var promptWords = []string{"auto", promptConnection}
+
+// storageTimeout bounds reading or making the sealing key in Caddy's storage.
+const storageTimeout = 10 * time.Second
+
+// linkConfig resolves the link block; without one it returns a zero Config.
+func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.Config, error) {
+	var cfg linkflow.Config
+	if t.Link == nil {
+		return cfg, nil
+	}
+	if err := t.checkLinking(); err != nil {
+		return cfg, err
+	}
+	if t.Link.Prompt != "" && !slices.Contains(promptWords, t.Link.Prompt) {
+		return cfg, fmt.Errorf("prompt %q: expected one of %s", t.Link.Prompt, strings.Join(promptWords, ", "))
+	}
+	if err := t.linkClient(repl, &cfg); err != nil {
+		return cfg, err
+	}
+	keys, err := t.linkKeys(ctx, repl)
+	if err != nil {
+		return cfg, err
+	}
+	names := make(map[string]string, len(t.Link.ClientName))
+	for text, name := range t.Link.ClientName {
+		ids, err := expandList(repl, "client_name", []string{text})
+		if err != nil {
+			return cfg, err
+		}
+		names[ids[0]] = name
+	}
+	if cfg.Templates, err = templateFiles(repl, t.Link.Templates); err != nil {
+		return cfg, fmt.Errorf("templates: %w", err)
+	}
+	cfg.Via, cfg.URL = linkflow.Via(t.Link.Via), t.Link.URL
+	cfg.Linking.RequireMFA = t.Link.RequireMFA
+	cfg.Linking.RequireVerifiedEmail = t.Link.RequireVerifiedEmail
+	cfg.Linking.PinIP = t.Link.PinIP
+	cfg.Linking.TrustEmail = t.Link.TrustEmail
+	cfg.ClientIP = clientIP
+	cfg.Tenant = t.name
+	cfg.Name = t.Link.Name
+	cfg.KeepPrompt = t.Link.Prompt == promptConnection
+	cfg.Offers = t.offers.find
+	cfg.Path = t.Link.Path
+	cfg.ReturnTo = t.Link.ReturnTo
+	cfg.ClientNames = names
+	cfg.Keys = keys
+	cfg.Hook = t.logLinkEvent
+	return cfg, nil
+}
+
+// linkClient resolves where the pages are and whom people sign in to.
+func (t *Tenant) linkClient(repl *caddy.Replacer, cfg *linkflow.Config) error {
+	fields := []expansion{{"origin", t.Link.Origin, &cfg.Origin}}
+	var secret string
+	switch {
+	case t.Link.Client != nil:
+		fields = append(fields, expansion{"client id", t.Link.Client.ID, &cfg.ClientID}, expansion{"client secret", t.Link.Client.Secret, &secret})
+		cfg.AuthMethod = t.Link.Client.AuthMethod
+	case t.Link.Via != viaURL:
+		return errors.New("client: required")
+	}
+	if err := expandAll(repl, fields); err != nil {
+		return err
+	}
+	cfg.ClientSecret = vault.NewSecret(secret)
+	return nil
+}
+
+// templateFiles opens the directory that the text names; no text is no files.
+func templateFiles(repl *caddy.Replacer, text string) (fs.FS, error) {
+	if text == "" {
+		return nil, nil
+	}
+	dir, err := repl.ReplaceOrErr(text, true, true)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no directory", dir)
+	}
+	return os.DirFS(dir), nil
+}
+
+// linkKeys returns where the sealing keys come from.
+func (t *Tenant) linkKeys(ctx caddy.Context, repl *caddy.Replacer) (func(context.Context) ([][]byte, error), error) {
+	if len(t.Link.Key) == 0 {
+		storage := ctx.Storage()
+		return func(ctx context.Context) ([][]byte, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
+			defer cancel()
+			key, err := storedKey(ctx, storage, t.name)
+			return [][]byte{key}, err
+		}, nil
+	}
+	encoded, err := expandList(repl, "key", t.Link.Key)
+	if err != nil {
+		return nil, err
+	}
+	var keys [][]byte
+	for i := range encoded {
+		key, err := base64.StdEncoding.DecodeString(encoded[i])
+		if err != nil || len(key) != keySize {
+			return nil, fmt.Errorf("key %d: expected %d bytes in base64", i+1, keySize)
+		}
+		keys = append(keys, key)
+	}
+	return linkflow.StaticKeys(keys...), nil
+}
