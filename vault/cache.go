@@ -38,7 +38,7 @@ func NewCache() *Cache {
 		seed:      maphash.MakeSeed(),
 	}
 	for i := range c.shards {
-		c.shards[i].accounts = make(map[account][]*entry)
+		c.shards[i].entries = make(map[string][]*entry)
 		c.shards[i].flights = make(map[flightName]*flight)
 		c.shards[i].users = make(map[string]*pending)
 	}
@@ -80,7 +80,7 @@ func (c *Cache) health(issuer string) *health {
 //	a flight:          the caller waits for it, and flies it if it is the first
 //	nothing:           there is no room for the caller, or for another flight
 func (c *Cache) board(q question, name flightName, oldest time.Time, r room) (kept *answer, f *flight, first bool) {
-	s := c.shard(q.account)
+	s := c.shard(q.account.subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entry(q)
@@ -109,7 +109,7 @@ func (c *Cache) board(q question, name flightName, oldest time.Time, r room) (ke
 
 // leave is for each caller to whom board gave a flight to wait for.
 func (c *Cache) leave(q question) {
-	s := c.shard(q.account)
+	s := c.shard(q.account.subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending(q.account.subject).callers--
@@ -129,7 +129,7 @@ func (c *Cache) land(f *flight, q question, maxAge time.Duration, maxEntries int
 
 // keep reports whether there is one entry more.
 func (c *Cache) keep(f *flight, q question, maxAge time.Duration) (added bool) {
-	s := c.shard(q.account)
+	s := c.shard(q.account.subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending(q.account.subject).flights--
@@ -177,34 +177,21 @@ func (c *Cache) makeRoom(most int) {
 	}
 }
 
+// forget drops all of an account or, if it names no connection, of a user.
 func (c *Cache) forget(a account) {
-	s := c.shard(a)
+	s := c.shard(a.subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.drop(s, a)
-	s.strand(func(name flightName) bool { return name.account == a })
-}
-
-// forgetUser is forget for all accounts of a user. It looks at all of the shard.
-func (c *Cache) forgetUser(issuer, subject string) {
-	s := c.shard(account{subject: subject})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	of := func(a account) bool { return a.issuer == issuer && a.subject == subject }
-	for a := range s.accounts {
-		if of(a) {
-			c.drop(s, a)
+	of := func(other account) bool {
+		return other == a || a.connection == "" && other.issuer == a.issuer && other.subject == a.subject
+	}
+	for _, e := range s.entries[a.subject] {
+		if of(e.account) {
+			s.remove(e)
+			c.kept.Add(-1)
 		}
 	}
 	s.strand(func(name flightName) bool { return of(name.account) })
-}
-
-// drop removes the entries of an account. It is for whoever holds s.mu.
-func (c *Cache) drop(s *shard, a account) {
-	for _, e := range s.accounts[a] {
-		s.remove(e)
-		c.kept.Add(-1)
-	}
 }
 
 // reject drops a token, and reports whether asking again may bring another.
@@ -213,7 +200,7 @@ func (c *Cache) reject(token *Token) bool {
 	if e == nil {
 		return true // it was never kept
 	}
-	s := c.shard(e.account)
+	s := c.shard(e.account.subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dropped, another := e.reject(token, time.Now())
@@ -226,7 +213,7 @@ func (c *Cache) reject(token *Token) bool {
 // loginHints lists the hints of q's group that the vault served an account
 // under, the last used first.
 func (c *Cache) loginHints(q question) []string {
-	s := c.shard(q.account)
+	s := c.shard(q.account.subject)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var hints []string
@@ -238,6 +225,6 @@ func (c *Cache) loginHints(q question) []string {
 	return hints
 }
 
-func (c *Cache) shard(a account) *shard {
-	return &c.shards[maphash.String(c.seed, a.subject)%cacheShards]
+func (c *Cache) shard(subject string) *shard {
+	return &c.shards[maphash.String(c.seed, subject)%cacheShards]
 }

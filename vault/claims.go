@@ -96,7 +96,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 	t := &AccessToken{
 		Subject:     c.Subject,
 		OrgID:       agent.orgID,
-		Scopes:      strings.Fields(c.Scope),
+		Scopes:      shared(strings.Fields(c.Scope)),
 		Permissions: c.Permissions,
 		Expiry:      c.Expiry.time(),
 		raw:         NewSecret(raw),

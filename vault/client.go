@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -122,7 +123,6 @@ type Client struct {
 	clientSecret Secret
 	basicAuth    bool
 	algorithms   []jose.SignatureAlgorithm
-	rules        string // what verifying a token depends on, in one
 	timeout      time.Duration
 	maxAge       time.Duration
 	maxEntries   int
@@ -135,7 +135,11 @@ type Client struct {
 
 	refreshTokens bool // are what is exchanged; then audience is empty
 
-	id         string        // what the vault's answers depend on besides the caller
+	// What the keys of a Cache say, interned since many entries have the same:
+	tenant unique.Handle[string] // the issuer
+	rules  unique.Handle[string] // what verifying a token depends on
+	id     unique.Handle[string] // what the vault's answers depend on besides the caller
+
 	slots      chan struct{} // one in it for each exchange under way
 	waiting    atomic.Int64  // callers
 	flying     atomic.Int64  // flights, which may outlast their callers
@@ -186,8 +190,9 @@ func New(cfg Config) (*Client, error) {
 	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
 	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
 	c.health = c.cache.health(issuer)
-	c.rules = joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms))
-	c.id = joinKey(issuer, cfg.Audience, cfg.ClientID)
+	c.tenant = unique.Make(issuer)
+	c.rules = unique.Make(joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms)))
+	c.id = unique.Make(joinKey(issuer, cfg.Audience, cfg.ClientID))
 	return c, nil
 }
 

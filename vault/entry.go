@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"container/list"
 	"crypto/rand"
 	"crypto/sha256"
 	"math/big"
@@ -34,11 +33,10 @@ const (
 // entry is a kept answer. One without an answer remembers that the vault served
 // the account, and what is below.
 type entry struct {
-	account  account
-	id       entryID
-	tellHint bool // the caller may be told the hint
-	element  *list.Element
-	used     time.Time
+	account      account
+	id           entryID
+	used         time.Time
+	newer, older *entry // in the order of use
 
 	answer *answer
 	until  time.Time // the answer serves
@@ -49,14 +47,15 @@ type entry struct {
 	renewal, resume time.Time
 
 	rejected time.Time
-	dropped  bool // then; the answer does not serve until the vault was asked
+	tellHint bool // the caller may be told the hint
+	dropped  bool // when rejected; the answer does not serve until the vault was asked
 	hadLife  bool // the token, when the vault gave it first
 	steady   bool // the vault gives a token again until its end, and only then another
 }
 
 // entryID tells the entries of an account apart.
 type entryID struct {
-	client string // issuer, API and exchange client
+	client unique.Handle[string] // issuer, API and exchange client
 	agent  unique.Handle[agent]
 	hint   string
 }

@@ -89,7 +89,7 @@ func parseToken(body []byte, asked time.Time) (*Token, *Error) {
 	}
 	token := &Token{value: NewSecret(answer.AccessToken)}
 	if scopes := SplitScopes(answer.Scope); len(scopes) > 0 {
-		token.Scopes = scopes
+		token.Scopes = shared(scopes)
 	}
 	if len(answer.ExpiresIn) > 0 {
 		life, ok := parseSeconds(string(answer.ExpiresIn))

@@ -65,7 +65,7 @@ func (c *Client) question(caller Caller, req Request, at time.Time) (question, e
 		subject: subject,
 		request: req,
 		at:      at,
-		account: account{c.issuer, subject.user, req.Connection},
+		account: account{c.tenant, subject.user, req.Connection},
 		id:      entryID{c.id, subject.agent, req.LoginHint},
 	}, err
 }

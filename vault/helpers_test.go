@@ -372,10 +372,12 @@ func kept(c *Cache) (entries, inOrder, flights int) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		for _, list := range s.accounts {
+		for _, list := range s.entries {
 			entries += len(list)
 		}
-		inOrder += s.recent.Len()
+		for e := s.newest; e != nil; e = e.older {
+			inOrder++
+		}
 		flights += len(s.flights)
 		s.mu.Unlock()
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"slices"
 	"strings"
+	"unique"
 )
 
 // googleAliases maps the short names that Google accepts in a request to the
@@ -16,6 +17,15 @@ var googleAliases = map[string]string{
 // commas) and drops empty parts.
 func SplitScopes(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
+}
+
+// shared makes the strings of list the same ones in memory as their likes in other
+// lists: most users grant and are granted the same scopes.
+func shared(list []string) []string {
+	for i, s := range list {
+		list[i] = unique.Make(s).Value()
+	}
+	return list
 }
 
 // MissingScopes returns those of wanted that granted lacks, in the order of

@@ -1,10 +1,10 @@
 package vault
 
 import (
-	"container/list"
 	"slices"
 	"sync"
 	"time"
+	"unique"
 )
 
 // cacheShards is how many parts the kept answers are in, each with a lock of its
@@ -14,20 +14,24 @@ const cacheShards = 64
 // shard has the kept answers of some users, and the exchanges for them that are
 // on their way. Its methods are for whoever holds mu.
 type shard struct {
-	mu       sync.Mutex
-	flights  map[flightName]*flight
-	accounts map[account][]*entry
-	users    map[string]*pending // those with any, by subject
-	recent   list.List           // of entries; the one used last is in front
-	last     time.Time           // when that was
+	mu      sync.Mutex
+	flights map[flightName]*flight
+	users   map[string]*pending // those with any, by subject
+	entries map[string][]*entry // by subject: few each
+	newest  *entry              // the one used last; they form a list
+	oldest  *entry
+	last    time.Time // when the newest was used
 }
 
 // account is what Client.Forget forgets: a user's account at a connection.
-type account struct{ issuer, subject, connection string }
+type account struct {
+	issuer              unique.Handle[string]
+	subject, connection string
+}
 
 func (s *shard) entry(q question) *entry {
-	for _, e := range s.accounts[q.account] {
-		if e.id == q.id {
+	for _, e := range s.entries[q.account.subject] {
+		if e.id == q.id && e.account == q.account {
 			return e
 		}
 	}
@@ -96,24 +100,50 @@ func (s *shard) use(e *entry, now time.Time) {
 		now = s.last.Add(1)
 	}
 	e.used, s.last = now, now
-	s.recent.MoveToFront(e.element)
+	s.unlink(e)
+	s.link(e)
 }
 
 func (s *shard) add(q question) *entry {
 	e := &entry{id: q.id, account: q.account}
-	e.element = s.recent.PushFront(e)
-	s.accounts[e.account] = append(s.accounts[e.account], e)
+	s.link(e)
+	s.entries[q.account.subject] = append(s.entries[q.account.subject], e)
 	return e
 }
 
 func (s *shard) remove(e *entry) {
-	s.recent.Remove(e.element)
-	others := slices.DeleteFunc(slices.Clone(s.accounts[e.account]), func(other *entry) bool { return other == e })
+	s.unlink(e)
+	subject := e.account.subject
+	others := slices.DeleteFunc(slices.Clone(s.entries[subject]), func(other *entry) bool { return other == e })
 	if len(others) == 0 {
-		delete(s.accounts, e.account)
+		delete(s.entries, subject)
 		return
 	}
-	s.accounts[e.account] = others
+	s.entries[subject] = others
+}
+
+// link makes e the newest.
+func (s *shard) link(e *entry) {
+	e.newer, e.older = nil, s.newest
+	if s.newest == nil {
+		s.oldest = e
+	} else {
+		s.newest.newer = e
+	}
+	s.newest = e
+}
+
+func (s *shard) unlink(e *entry) {
+	if e.newer == nil {
+		s.newest = e.older
+	} else {
+		e.newer.older = e.older
+	}
+	if e.older == nil {
+		s.oldest = e.newer
+	} else {
+		e.older.newer = e.newer
+	}
 }
 
 // hinted are the entries of q's user, agent, organization and connection that
@@ -121,8 +151,8 @@ func (s *shard) remove(e *entry) {
 // agent which makes hints up pushes out its own answers and nobody else's.
 func (s *shard) hinted(q question) []*entry {
 	var hinted []*entry
-	for _, e := range s.accounts[q.account] {
-		if e.id.hint != "" && e.id.client == q.id.client && e.id.agent == q.id.agent {
+	for _, e := range s.entries[q.account.subject] {
+		if e.id.hint != "" && e.account == q.account && e.id.client == q.id.client && e.id.agent == q.id.agent {
 			hinted = append(hinted, e)
 		}
 	}
@@ -134,21 +164,19 @@ func (s *shard) hinted(q question) []*entry {
 func (s *shard) idle() (since time.Time, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.recent.Back()
-	if last == nil {
+	if s.oldest == nil {
 		return time.Time{}, false
 	}
-	return last.Value.(*entry).used, true
+	return s.oldest.used, true
 }
 
 // removeIdle removes that entry. It reports whether there was one.
 func (s *shard) removeIdle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.recent.Back()
-	if last == nil {
+	if s.oldest == nil {
 		return false
 	}
-	s.remove(last.Value.(*entry))
+	s.remove(s.oldest)
 	return true
 }

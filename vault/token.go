@@ -125,13 +125,13 @@ func (a *answer) judge(req Request) (*Token, error) {
 // reconnected or disconnected. Exchanges that began before are answered, but
 // what they bring is not kept.
 func (c *Client) Forget(subject, connection string) {
-	c.cache.forget(account{c.issuer, subject, connection})
+	c.cache.forget(account{c.tenant, subject, connection})
 }
 
 // ForgetUser is Forget for all connections of a user. Call it for both users when
 // identities were linked or unlinked: whose account is whose may have changed.
 func (c *Client) ForgetUser(subject string) {
-	c.cache.forgetUser(c.issuer, subject)
+	c.cache.forget(account{c.tenant, subject, ""})
 }
 
 // LoginHints returns the login hints under which the vault has served accounts

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
+	"unique"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -22,7 +23,7 @@ type verifiedTokens struct {
 
 type verifiedShard struct {
 	mu         sync.Mutex
-	young, old map[tokenID]*verifiedToken
+	young, old map[tokenID]verifiedToken
 }
 
 // tokenID finds a token again: a hash of the whole of it that nobody outside
@@ -30,45 +31,47 @@ type verifiedShard struct {
 // key. What is found is compared in full.
 type tokenID struct {
 	hash  uint64
-	rules string
+	rules unique.Handle[string]
 }
 
-// verifiedToken is what verifying a token came to, and by which key.
+// verifiedToken is what verifying a token came to, and who signed it.
 type verifiedToken struct {
-	token *AccessToken
-	kid   string
-	alg   jose.SignatureAlgorithm
-	key   any
+	token  *AccessToken
+	signer unique.Handle[signer]
+}
+
+// signer is a key of the tenant, as a token's header names it. Many tokens have the
+// same.
+type signer struct {
+	kid string
+	alg jose.SignatureAlgorithm
+	key any
 }
 
 // id returns where raw is kept. A keyed hash and a comparison take a tenth of
 // the time of a digest that could be trusted alone.
-func (v *verifiedTokens) id(raw, rules string) tokenID {
+func (v *verifiedTokens) id(raw string, rules unique.Handle[string]) tokenID {
 	return tokenID{maphash.String(v.seed, raw), rules}
 }
 
 // get returns what is known of raw, and makes it one of those asked for lately.
-func (v *verifiedTokens) get(id tokenID, raw string, most int) *verifiedToken {
+func (v *verifiedTokens) get(id tokenID, raw string, most int) (t verifiedToken, ok bool) {
 	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	t := shard.young[id]
-	if t == nil {
-		if t = shard.old[id]; t == nil {
-			return nil
+	if t, ok = shard.young[id]; !ok {
+		if t, ok = shard.old[id]; !ok {
+			return t, false
 		}
 		delete(shard.old, id)
 		shard.add(id, t, most)
 	}
-	if t.token.raw.Reveal() != raw {
-		return nil
-	}
-	return t
+	return t, t.token.raw.Reveal() == raw
 }
 
 // put keeps t. As many tokens as most are kept while they are used, whichever
 // shards they fall into, and not many more than twice as many at any time.
-func (v *verifiedTokens) put(id tokenID, t *verifiedToken, most int) {
+func (v *verifiedTokens) put(id tokenID, t verifiedToken, most int) {
 	shard := &v.shards[id.hash%verifiedShards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -76,10 +79,10 @@ func (v *verifiedTokens) put(id tokenID, t *verifiedToken, most int) {
 }
 
 // add is for whoever holds mu.
-func (s *verifiedShard) add(id tokenID, t *verifiedToken, most int) {
+func (s *verifiedShard) add(id tokenID, t verifiedToken, most int) {
 	share := most / verifiedShards
 	if len(s.young) > share+share/8 || s.young == nil {
-		s.young, s.old = make(map[tokenID]*verifiedToken), s.young
+		s.young, s.old = make(map[tokenID]verifiedToken), s.young
 	}
 	s.young[id] = t
 }
@@ -93,7 +96,8 @@ func (v *verifiedTokens) drop(id tokenID) {
 
 // stillGood tells whether verifying t again would come to the same, but for the
 // clock: whether the tenant still has the key.
-func (c *Client) stillGood(ctx context.Context, t *verifiedToken) bool {
-	key, err := c.keys.find(ctx, c, t.kid, t.alg)
-	return err == nil && key == t.key
+func (c *Client) stillGood(ctx context.Context, t verifiedToken) bool {
+	signer := t.signer.Value()
+	key, err := c.keys.find(ctx, c, signer.kid, signer.alg)
+	return err == nil && key == signer.key
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unique"
 )
 
 // verify is Verify of a token that has to be good.
@@ -106,19 +107,21 @@ func TestAKeyOfTheSameNameIsAnotherKey(t *testing.T) {
 	})
 }
 
+var noRules unique.Handle[string]
+
 func TestVerifiedTokensAreBounded(t *testing.T) {
 	const most = 1000
 	tokens := &NewCache().verified
 	put := func(i int) tokenID {
 		raw := strconv.Itoa(i)
-		id := tokens.id(raw, "")
-		tokens.put(id, &verifiedToken{token: &AccessToken{raw: NewSecret(raw)}}, most)
+		id := tokens.id(raw, noRules)
+		tokens.put(id, verifiedToken{token: &AccessToken{raw: NewSecret(raw)}}, most)
 		return id
 	}
 	used := put(0)
 	for i := range 20 * most {
 		put(i + 1)
-		if tokens.get(used, "0", most) == nil {
+		if _, ok := tokens.get(used, "0", most); !ok {
 			t.Fatalf("a token in use was forgotten after %d others", i)
 		}
 	}
@@ -138,10 +141,10 @@ func TestVerifiedTokensThatAreAllInUseAreBounded(t *testing.T) {
 	var raws []string
 	for i := range 1000 {
 		raw := strconv.Itoa(i)
-		tokens.put(tokens.id(raw, ""), &verifiedToken{token: &AccessToken{raw: NewSecret(raw)}}, most)
+		tokens.put(tokens.id(raw, noRules), verifiedToken{token: &AccessToken{raw: NewSecret(raw)}}, most)
 		raws = append(raws, raw)
 		for _, raw := range raws {
-			tokens.get(tokens.id(raw, ""), raw, most)
+			tokens.get(tokens.id(raw, noRules), raw, most)
 		}
 	}
 	kept := 0
@@ -159,10 +162,10 @@ func TestAsManyTokensAsMayBeKeptStayVerified(t *testing.T) {
 	raws := make([]string, most)
 	for i := range raws {
 		raws[i] = strconv.Itoa(i)
-		tokens.put(tokens.id(raws[i], ""), &verifiedToken{token: &AccessToken{raw: NewSecret(raws[i])}}, most)
+		tokens.put(tokens.id(raws[i], noRules), verifiedToken{token: &AccessToken{raw: NewSecret(raws[i])}}, most)
 	}
 	for _, raw := range raws {
-		if tokens.get(tokens.id(raw, ""), raw, most) == nil {
+		if _, ok := tokens.get(tokens.id(raw, noRules), raw, most); !ok {
 			t.Fatal("a token in use was forgotten")
 		}
 	}

@@ -79,7 +79,7 @@ func (t *AccessToken) Grants(scopes []string) bool {
 // ctx, or with [Config.RefreshTokens] that there is no API.
 func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	id := c.cache.verified.id(raw, c.rules)
-	if known := c.cache.verified.get(id, raw, c.maxEntries); known != nil && c.stillGood(ctx, known) {
+	if known, ok := c.cache.verified.get(id, raw, c.maxEntries); ok && c.stillGood(ctx, known) {
 		if !time.Now().Before(known.token.Expiry) {
 			c.cache.verified.drop(id)
 			return nil, invalidToken("expired")
@@ -107,7 +107,7 @@ func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.cache.verified.put(id, &verifiedToken{token, jws.kid, jws.alg, jws.key}, c.maxEntries)
+	c.cache.verified.put(id, verifiedToken{token, unique.Make(jws.signer)}, c.maxEntries)
 	return token, nil
 }
 
@@ -151,9 +151,7 @@ func (c *Client) VerifyIDToken(ctx context.Context, raw, clientID, nonce string)
 type signed struct {
 	payload []byte
 	typ     string // in lower case, without "application/"
-	kid     string
-	alg     jose.SignatureAlgorithm
-	key     any
+	signer
 }
 
 // verifySignature returns what raw holds if it was signed with one of
@@ -177,7 +175,7 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 		// No extension is understood here, and b64 is not for tokens (RFC 7797 §7).
 		return nil, invalidToken("malformed")
 	}
-	s := &signed{kid: header.KeyID, alg: jose.SignatureAlgorithm(header.Algorithm)}
+	s := &signed{signer: signer{kid: header.KeyID, alg: jose.SignatureAlgorithm(header.Algorithm)}}
 	s.key, err = c.keys.find(ctx, c, s.kid, s.alg)
 	if errors.Is(err, errUnknownKey) {
 		return nil, invalidToken("unknown_key")
