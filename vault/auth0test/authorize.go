@@ -38,7 +38,7 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !tx.needsLogin(s):
 		tx.session = s
-		t.finish(w, r, tx)
+		t.proceed(w, r, tx)
 	case slices.Contains(tx.prompt, "none"):
 		tx.fail(w, r, refuse(0, "login_required", "Login required"))
 	default:

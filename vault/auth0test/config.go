@@ -33,6 +33,8 @@ type Config struct {
 	// ProviderAccounts are what the stand-ins know of accounts; there is one for
 	// each user's e-mail address besides.
 	ProviderAccounts []ProviderAccount `json:"provider_accounts,omitempty"`
+	// Actions run after logins, in this order.
+	Actions []Action `json:"actions,omitempty"`
 	// Settings are the switches of this package; the zero value is the default.
 	Settings Settings `json:"settings"`
 }
@@ -212,7 +214,9 @@ type User struct {
 	UserMetadata  map[string]any   `json:"user_metadata,omitempty"`
 	AppMetadata   map[string]any   `json:"app_metadata,omitempty"`
 	Permissions   []UserPermission `json:"permissions,omitempty"`
-	Blocked       *bool            `json:"blocked,omitempty"`
+	// Authenticators are the second factors that the user has enrolled.
+	Authenticators []Authenticator `json:"authenticators,omitempty"`
+	Blocked        *bool           `json:"blocked,omitempty"`
 	// CreatedAt, UpdatedAt and LastPasswordReset are times as Auth0 writes them.
 	// Default for the first two: the tenant's start.
 	CreatedAt         string `json:"created_at,omitempty"`
@@ -290,6 +294,7 @@ func (cfg Config) expand(base string) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
+	out.takeFunctions(cfg.Actions)
 	out.fillDefaults(base)
 	return out, nil
 }
@@ -424,6 +429,9 @@ func (u *User) fillDefaults() {
 	setDefault(&u.Nickname, localPart(u.Email))
 	setDefault(&u.CreatedAt, timestamp(time.Now()))
 	setDefault(&u.UpdatedAt, u.CreatedAt)
+	for i := range u.Authenticators {
+		u.Authenticators[i].fillDefaults()
+	}
 }
 
 // defaultDatabase is the database that Auth0 creates with every tenant.

@@ -41,7 +41,12 @@ func (cfg *Config) clone() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return ParseConfig(data)
+	out, err := ParseConfig(data)
+	if err != nil {
+		return Config{}, err
+	}
+	out.takeFunctions(cfg.Actions)
+	return out, nil
 }
 
 // Config returns a copy of the tenant's configuration as it is now, with all

@@ -20,7 +20,8 @@
 // # Endpoints
 //
 // At the tenant: the two discovery documents, /.well-known/jwks.json,
-// /authorize with its login page, /oauth/token (authorization_code,
+// /authorize with its login and second-factor pages, /continue, /oauth/par when
+// a setting turns it on, /oauth/token (authorization_code,
 // refresh_token with rotation and multi-resource policies, client_credentials,
 // and the Token Vault exchange for access tokens and refresh tokens),
 // /oauth/revoke, /userinfo, /v2/logout, and below /me/v1/connected-accounts:
@@ -69,12 +70,29 @@
 // address as far as the provider tells it. That fills identities and never the
 // vault. A session spares the login, except with prompt=login, when it is older
 // than max_age (0: always) or came through another connection than the one asked
-// for. The ID token has auth_time when max_age was asked for.
+// for. The ID token has auth_time when max_age was asked for, and amr when the
+// session had a second factor.
+//
+// A user's Authenticators are second factors: whoever posts the code of one has
+// shown it. The setting mfa_policy asks for one once a session, an Action whenever
+// it wants; who has none enrolls one there, and the page shows its code.
 //
 // Pushed authorization requests (RFC 9126) are as at Auth0: for confidential
 // clients, in a form, good once for 30 seconds. Auth0 keeps the parameters it
 // knows and ten that begin with "ext-"; others, requested_connection among them,
 // are gone.
+//
+// # Actions
+//
+// An [Action] is a post-login Action in Go: it sees the login as Auth0's event
+// has it, and may deny it, ask for a second factor, or send the person away. They
+// come back to /continue with the state they were sent with, once, in the same
+// browser. Scopes that no API has, such as link_account, reach the Action and
+// never the token. In JSON an Action is the name of a built-in one with secrets
+// and configuration; that is [AccountLinking], which
+// [Config.AddAccountLinking] sets up:
+//
+//	"actions": [{"name": "account-linking", "secrets": {"AUTH0_CLIENT_ID": "linker", …}}]
 //
 // # Accounts
 //
@@ -90,9 +108,9 @@
 // # Forms
 //
 // The login page posts username and password, or connection when a provider's
-// button is pressed; the consent page account, repeated scope, and action (allow
-// or deny); hidden fields must come back.
-// Cookies are needed, scripts are not.
+// button is pressed; the page for a second factor, or to enroll one, code; the
+// consent page account, repeated scope, and action (allow or deny). Hidden fields
+// must come back. Cookies are needed, scripts are not.
 //
 // # Controls
 //
@@ -132,7 +150,7 @@
 //	scope_separator           provider: as the provider wrote them; space, comma
 //	omit_expires_in           false; true: the exchange's answer has no expires_in
 //	expires_in                absent: the remaining life; a number to answer instead
-//	mfa_policy                never; always: every exchange answers mfa_required
+//	mfa_policy                never; always: logins ask for a second factor, every exchange answers mfa_required
 //	mfa_required_status       403; 401
 //	wrong_secret_error        access_denied; invalid_client
 //	unsupported_grant_status  403; 400
@@ -147,7 +165,8 @@
 //	delete_unknown_status     204; 404
 //	omit_www_authenticate     false; true: the My Account API's 401 has no challenge
 //	refused_connection_error  invalid_request; any code: /authorize names a connection that the client cannot use
-//	identities_feed_vault     false; true: as in 2025, a login through a provider connects the account too
+//	identities_feed_vault     false; true: as in 2025, a login through a provider connects the account too, a link takes it along
+//	session_after_continue    transaction: the browser has the session that it was sent away with; latest: that of a login meanwhile
 //	pushed_authorization_requests_supported  false; true: POST /oauth/par, which Auth0 sells with Highly Regulated Identity
 //	offline_access            connection: refresh tokens from Google if its options say so; always
 //	google_refresh_token      always: with every such connect; consent: as at Google, see above

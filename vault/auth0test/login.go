@@ -73,7 +73,7 @@ func (t *Tenant) serveLogin(w http.ResponseWriter, r *http.Request) {
 		showLostTransaction(w)
 		return
 	}
-	t.logIn(w, r, tx, user.UserID, connection.Name)
+	t.logIn(w, r, tx, user.UserID, connection.Name, "pwd")
 }
 
 // serveButton goes to the provider whose button was pressed on the login page.

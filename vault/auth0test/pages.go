@@ -12,6 +12,7 @@ var pageFiles embed.FS
 var (
 	loginPage   = parsePage("login.html")
 	consentPage = parsePage("consent.html")
+	factorPage  = parsePage("factor.html")
 	errorPage   = parsePage("error.html")
 )
 
@@ -39,6 +40,12 @@ type consentView struct {
 
 type accountView struct {
 	ID, Email string
+}
+
+type factorView struct {
+	State, Error string
+	Types        []string // whose code counts
+	NewCode      string   // of the authenticator to enrol; empty at a challenge
 }
 
 type errorView struct {

@@ -3,6 +3,7 @@ package auth0test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,12 +15,18 @@ const (
 	browserCookie = "did"
 )
 
-// A session is a browser's single sign-on session.
+// A session is a browser's single sign-on session. It is never changed.
 type session struct {
 	userID     string
 	sid        string // the ID token's; not the cookie's value
 	connection string // that the user logged in through
 	authTime   time.Time
+	methods    []AuthenticationMethod
+}
+
+// did reports whether the person did something in this session.
+func (s *session) did(method string) bool {
+	return slices.ContainsFunc(s.methods, func(m AuthenticationMethod) bool { return m.Name == method })
 }
 
 // sessionLifetime is Auth0's default for an idle session.
@@ -62,10 +69,28 @@ func (t *Tenant) currentSession(r *http.Request) *session {
 
 // logIn starts the session of a user who proved to be one, and goes on with the
 // transaction.
-func (t *Tenant) logIn(w http.ResponseWriter, r *http.Request, tx *transaction, userID, connection string) {
-	tx.session = &session{userID: userID, sid: randomID(32), connection: connection, authTime: time.Now()}
+func (t *Tenant) logIn(w http.ResponseWriter, r *http.Request, tx *transaction, userID, connection, method string) {
+	now := time.Now()
+	tx.session = &session{
+		userID: userID, sid: randomID(32), connection: connection, authTime: now,
+		methods: []AuthenticationMethod{{Name: method, Timestamp: now}},
+	}
 	t.setSession(w, r, tx.session)
 	redirect(w, r, t.base+"/authorize/resume", url.Values{"state": {t.park(tx, loggedIn)}})
+}
+
+// amendSession adds what the person did to the session of a transaction.
+func (t *Tenant) amendSession(tx *transaction, method AuthenticationMethod) {
+	amended := *tx.session
+	amended.methods = append(slices.Clone(amended.methods), method)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for cookie, s := range t.sessions {
+		if s == tx.session {
+			t.sessions[cookie] = &amended
+		}
+	}
+	tx.session = &amended
 }
 
 // setSession gives the browser a session instead of the one it had. It gets a
@@ -86,5 +111,5 @@ func (t *Tenant) serveResume(w http.ResponseWriter, r *http.Request) {
 		showLostTransaction(w)
 		return
 	}
-	t.finish(w, r, tx)
+	t.proceed(w, r, tx)
 }

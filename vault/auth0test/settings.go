@@ -50,6 +50,8 @@ type Settings struct {
 	RefusedConnectionError string `json:"refused_connection_error,omitempty"`
 	IdentitiesFeedVault    bool   `json:"identities_feed_vault,omitempty"`
 
+	SessionAfterContinue string `json:"session_after_continue,omitempty"`
+
 	PushedAuthorizationRequestsSupported bool `json:"pushed_authorization_requests_supported,omitempty"`
 
 	OfflineAccess      string `json:"offline_access,omitempty"`
@@ -96,6 +98,7 @@ func (s *Settings) fillDefaults() {
 	setDefault(&s.ConnectWrongBrowser, "callback")
 	setDefault(&s.Reconnect, "update")
 	setDefault(&s.RefusedConnectionError, "invalid_request")
+	setDefault(&s.SessionAfterContinue, "transaction")
 	setDefault(&s.OfflineAccess, "connection")
 	setDefault(&s.GoogleRefreshToken, "always")
 	setDefault(&s.LinkSelfMessage, "The main identity cannot be linked to itself.")
@@ -134,6 +137,7 @@ func (s *Settings) validate() error {
 		{"connect_redirect_uri", s.ConnectRedirectURI, []string{"registered", "any"}},
 		{"connect_wrong_browser", s.ConnectWrongBrowser, []string{"callback", "page"}},
 		{"reconnect", s.Reconnect, []string{"update", "add"}},
+		{"session_after_continue", s.SessionAfterContinue, []string{"transaction", "latest"}},
 		{"offline_access", s.OfflineAccess, []string{"connection", "always"}},
 		{"google_refresh_token", s.GoogleRefreshToken, []string{"always", "consent"}},
 		{"link_again", s.LinkAgain, []string{"refused", "accepted"}},

@@ -273,7 +273,7 @@ var loginSwitches = map[string]switchTest{
 
 // Every setting must change what can be seen, and none may be forgotten here.
 func TestEverySettingSwitches(t *testing.T) {
-	elsewhere := map[string]bool{"RotatingSubjectError": true, "OfflineAccess": true, "GoogleRefreshToken": true} // their own tests below
+	elsewhere := map[string]bool{"RotatingSubjectError": true, "OfflineAccess": true, "GoogleRefreshToken": true, "SessionAfterContinue": true} // their own tests below
 	settingsType := reflect.TypeFor[auth0test.Settings]()
 	for i := range settingsType.NumField() {
 		name := settingsType.Field(i).Name

@@ -67,7 +67,7 @@ func (t *Tenant) finishSocialLogin(w http.ResponseWriter, r *http.Request, tx *t
 			userID: userID, connection: tx.via.Name, providerUserID: who.id, email: who.email, tokens: tokens,
 		})
 	}
-	t.logIn(w, r, tx, userID, tx.via.Name)
+	t.logIn(w, r, tx, userID, tx.via.Name, "federated")
 }
 
 // socialUser finds the user who logs in with a provider's account, or makes one

@@ -119,6 +119,8 @@ type tokenGrant struct {
 	Type string
 	// AuthTime is set when the request had max_age.
 	AuthTime time.Time
+	// MFA is set when the session had a second factor.
+	MFA bool
 }
 
 func (g tokenGrant) subject() string {
@@ -207,6 +209,9 @@ func (t *Tenant) idClaims(g tokenGrant) map[string]any {
 	}
 	if !g.AuthTime.IsZero() {
 		claims["auth_time"] = g.AuthTime.Unix()
+	}
+	if g.MFA {
+		claims["amr"] = []string{"mfa"}
 	}
 	t.addOrganization(claims, g.OrgID)
 	return claims

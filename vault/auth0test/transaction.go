@@ -31,6 +31,12 @@ type transaction struct {
 	stage   stage
 	via     *Connection // whose provider the browser is at
 	session *session    // nil before the login
+
+	nextAction int            // the first that has not run
+	redirectTo string         // where an Action wants the person, after a factor
+	factor     *factorRequest // the second factor asked for
+	mfaDone    bool           // one was shown in this transaction
+	resumed    bool           // it was sent away, and came back
 }
 
 func newTransaction(q url.Values) *transaction {
@@ -43,6 +49,8 @@ type stage int
 const (
 	atLogin    stage = iota // the login page
 	atProvider              // a provider's answer
+	atFactor                // a second factor
+	sentAway                // /continue
 	loggedIn                // nothing more but the browser
 )
 
@@ -114,7 +122,7 @@ func (tx *transaction) allows(connection string) bool {
 // finish sends the browser back with a code.
 func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction) {
 	g, s := tx.grant, tx.session
-	g.UserID, g.SessionID = s.userID, s.sid
+	g.UserID, g.SessionID, g.MFA = s.userID, s.sid, s.did("mfa")
 	if tx.maxAge >= 0 {
 		g.AuthTime = s.authTime
 	}
@@ -128,6 +136,9 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction)
 		return
 	}
 	g.Scope = scope
+	if tx.resumed && t.cfg().Settings.SessionAfterContinue == "transaction" && t.currentSession(r) != s {
+		t.setSession(w, r, s)
+	}
 	code := randomID(43)
 	t.mu.Lock()
 	t.codes[code] = &authCode{

@@ -54,7 +54,8 @@ func (t *Tenant) forgetUser(id, heir string) {
 			delete(t.connecting, key)
 		}
 	}
-	moves := heir != "" && t.cfg().Settings.LinkConnectedAccounts == "moved"
+	settings := t.cfg().Settings
+	moves := heir != "" && (settings.LinkConnectedAccounts == "moved" || settings.IdentitiesFeedVault)
 	t.accounts = slices.DeleteFunc(t.accounts, func(a *account) bool {
 		if a.userID == id && moves {
 			a.userID = heir

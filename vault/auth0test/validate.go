@@ -11,7 +11,7 @@ import (
 func (cfg *Config) validate() error {
 	checks := []func() error{
 		cfg.checkResourceServers, cfg.checkClients, cfg.checkClientGrants,
-		cfg.checkConnections, cfg.checkUsers, cfg.Settings.validate,
+		cfg.checkConnections, cfg.checkUsers, cfg.checkActions, cfg.Settings.validate,
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -134,6 +134,19 @@ func (cfg *Config) checkConnections() error {
 	return nil
 }
 
+func (cfg *Config) checkActions() error {
+	seen := map[string]bool{}
+	for _, a := range cfg.Actions {
+		if err := unique(seen, "action", a.Name); err != nil {
+			return err
+		}
+		if a.builtIn() && a.Name != AccountLinking {
+			return fmt.Errorf("action %q: it has no functions, and the one that is built in is called %s", a.Name, AccountLinking)
+		}
+	}
+	return nil
+}
+
 func (cfg *Config) checkUsers() error {
 	for _, a := range cfg.ProviderAccounts {
 		if err := oneOf(fmt.Sprintf("provider account %q: strategy", a.Account), a.Strategy, "google-oauth2", "github"); err != nil {
@@ -144,6 +157,11 @@ func (cfg *Config) checkUsers() error {
 	for _, u := range cfg.Users {
 		if err := unique(seen, "user", u.UserID); err != nil {
 			return err
+		}
+		for _, a := range u.Authenticators {
+			if err := oneOf(fmt.Sprintf("user %q: authenticator", u.UserID), a.Type, factorTypes...); err != nil {
+				return err
+			}
 		}
 		for _, i := range u.Identities {
 			if err := unique(identities, "identity", i.Provider+"|"+i.UserID); err != nil {
