@@ -80,7 +80,49 @@ type (
 	connectPage struct {
 		requestText
 		opening
+		Form  string
+		Links bool // two sign-ins follow, and an identity is linked
+	}
+	linkPage struct {
+		opening
 		Form string
+	}
+	linkConfirmPage struct {
+		requestText
+		Person  string
+		Offered []offeredText // connections to choose from; none if the link names one
+		Own     bool          // the person wants to, and nobody asks
+		Back    string        // host to go on at in the end
+		Flow    string
+		Form    string
+	}
+	mergePage struct {
+		requestText
+		Person, Stays string   // who remains, and that user's id
+		Second, Goes  string   // who becomes an identity, and the user's id that ends
+		Lost          []string // metadata of that one, by its names
+		Seen          string   // digest of what is shown
+		Flow          string
+		Form          string
+	}
+	linkedPage struct {
+		Person  string
+		Connect bool // leads on to connecting the account
+		Flow    string
+		Form    string
+	}
+	identitiesPage struct {
+		Person  string // empty if nobody has just signed in
+		Notice  string // of what was just done
+		Primary identityText
+		Others  []identityText
+		Form    string
+	}
+	unlinkPage struct {
+		identityText
+		Stays string // the user's id
+		Flow  string
+		Form  string
 	}
 	confirmPage struct {
 		requestText
@@ -134,10 +176,25 @@ type accountText struct {
 	Again        string // link to connect it again
 }
 
+// offeredText is a connection to choose.
+type offeredText struct{ Connection, Provider string }
+
+// identityText is an identity in words.
+type identityText struct {
+	ID, Provider, Name string
+	Unlink             string // page that asks about it; empty if it stays
+}
+
 // samplePages are all pages with a template of their own, with as little and with
 // as much on them as there may be. Messages share one.
 var samplePages = map[string][2]any{
-	"connect.html": {connectPage{}, connectPage{sampleRequest, opening{"t", "r"}, "f"}},
+	"connect.html":      {connectPage{}, connectPage{sampleRequest, opening{"t", "r"}, "f", true}},
+	"link.html":         {linkPage{}, linkPage{opening{"t", "r"}, "f"}},
+	"link_confirm.html": {linkConfirmPage{}, linkConfirmPage{sampleRequest, "p", []offeredText{{"c", "p"}, {}}, true, "b", "f", "f"}},
+	"merge.html":        {mergePage{}, mergePage{sampleRequest, "p", "i", "p", "i", []string{"m", ""}, "s", "f", "f"}},
+	"linked.html":       {linkedPage{}, linkedPage{"p", true, "f", "f"}},
+	"identities.html":   {identitiesPage{}, identitiesPage{"p", "n", sampleIdentities[0], sampleIdentities, "f"}},
+	"unlink.html":       {unlinkPage{}, unlinkPage{sampleIdentities[0], "s", "f", "f"}},
 	"confirm.html": {confirmPage{}, confirmPage{
 		requestText: sampleRequest, Person: "p", Accounts: sampleAccounts, Again: "i", Back: "b", Flow: "f", Form: "f",
 	}},
@@ -149,9 +206,10 @@ var samplePages = map[string][2]any{
 }
 
 var (
-	sampleScopes   = []scopeText{{"w", "n"}, {"", "n"}}
-	sampleAccounts = []accountText{{"i", "p", "s", "u", sampleScopes, "a"}, {}}
-	sampleRequest  = requestText{"p", "a", "g", true, true, sampleScopes}
+	sampleScopes     = []scopeText{{"w", "n"}, {"", "n"}}
+	sampleAccounts   = []accountText{{"i", "p", "s", "u", sampleScopes, "a"}, {}}
+	sampleIdentities = []identityText{{"i", "p", "n", "u"}, {}}
+	sampleRequest    = requestText{"p", "a", "g", true, true, sampleScopes}
 )
 
 // show returns a page. vars are for its texts, data for its template.

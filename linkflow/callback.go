@@ -67,11 +67,11 @@ func parseCallback(query string) (*callbackQuery, error) {
 func (q *callbackQuery) legs() []purpose {
 	switch {
 	case q.Code != "":
-		return []purpose{forLogin, forSignIn}
+		return signIns
 	case q.ConnectCode != "":
 		return []purpose{forConnect}
 	}
-	return []purpose{forLogin, forSignIn, forConnect}
+	return append(slices.Clone(signIns), forConnect)
 }
 
 // callback is where Auth0 sends the browser back to, from every leg.
@@ -87,16 +87,36 @@ func (f *Flow) callback(r *http.Request) answer {
 	switch {
 	case err != nil:
 		return f.refuse(r, Event{}, f.lostFlow(r, q.State, err))
-	case q.Error != "" && leg == forConnect:
-		return f.notConnected(r, s, q)
 	case q.Error != "":
-		return f.notSignedIn(r, s, q)
-	case leg == forConnect:
+		return f.errored(r, s, leg, q)
+	}
+	if no := f.fromSameAddress(r, s); no != nil {
+		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+	}
+	switch leg {
+	case forConnect:
 		return f.connected(r, s, q.ConnectCode)
-	case leg == forSignIn:
+	case forSignIn:
 		return f.signedInForAccounts(r, s, q.Code)
+	case forLinkLogin:
+		return f.signedInToLink(r, s, q.Code)
+	case forSecond:
+		return f.signedInSecond(r, s, q.Code)
+	case forUnlinkLogin:
+		return f.signedInToUnlink(r, s, q.Code)
 	}
 	return f.signedIn(r, s, q.Code)
+}
+
+// errored ends a leg that Auth0, a provider or the person ended.
+func (f *Flow) errored(r *http.Request, s *flowState, leg purpose, q *callbackQuery) answer {
+	switch leg {
+	case forConnect:
+		return f.notConnected(r, s, q)
+	case forSecond:
+		return f.secondRefused(r, s, q)
+	}
+	return f.notSignedIn(r, s, q)
 }
 
 // lostFlow is what to say when an answer belongs to no leg that is under way. If
@@ -104,7 +124,7 @@ func (f *Flow) callback(r *http.Request) answer {
 func (f *Flow) lostFlow(r *http.Request, state string, err error) *refusal {
 	no := refusalOf(err, pageNoFlow, "no_flow")
 	id, _, _ := strings.Cut(state, ".")
-	if s, _, err := f.flowOf(r, id, forConfirm, forConnect, forEnd); err == nil {
+	if s, _, err := f.flowOf(r, id, decisions...); err == nil {
 		no.data.GoOn = f.confirmPage(s)
 	}
 	return no

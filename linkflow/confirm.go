@@ -6,16 +6,22 @@ import (
 	"net/url"
 )
 
+// decisions are the legs in which the page of showConfirm can be opened. In two of
+// them the person is at Auth0 or a provider, and may come back by the back button.
+var decisions = []purpose{forConfirm, forConnect, forEnd, forLinkConfirm, forSecond, forMerge, forLinked}
+
 // showConfirm is the page on which the ticket's user decides. It is the first
 // one that names a person, whom Auth0 has vouched for by then. It may be opened
 // again, also by the back button of somebody who is at the provider already.
 func (f *Flow) showConfirm(r *http.Request) answer {
-	s, leg, no := f.flowOfPage(r, forConfirm, forConnect, forEnd)
-	if no != nil {
+	s, leg, no := f.flowOfPage(r, decisions...)
+	switch {
+	case no != nil:
 		return f.refuse(r, Event{}, no)
-	}
-	if leg == forEnd {
+	case leg == forEnd:
 		return redirect(f.donePage(s))
+	case s.Linking != nil:
+		return f.showLinking(r, s, leg)
 	}
 	accounts, err := f.myAccount(s.AccessToken, s.secrets()...).accounts(r.Context(), s.Ticket.Connection, s.Ticket.OrgID)
 	if err != nil {
@@ -62,16 +68,18 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 	if errors.Join(errID, errToken, errAction, errAccount) != nil {
 		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
 	}
-	s, leg, err := f.flowOf(r, id, forConfirm, forConnect, forEnd)
+	s, leg, err := f.flowOf(r, id, decisions...)
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageNoFlow, "no_flow"))
 	}
-	if err := f.checkForm(r, token, "confirm", s.ID); err != nil {
+	if err := f.checkForm(r, token, "confirm", decided(s, leg, values)); err != nil {
 		return f.refuse(r, about(Refused, s.Ticket), refusalOf(err, pageForeign, "form_token"))
 	}
 	switch {
 	case leg == forEnd: // the page was loaded once more
 		return redirect(f.donePage(s))
+	case s.Linking != nil:
+		return f.postLinking(r, s, leg, values)
 	case action == "connect":
 		return f.beginConnect(r, s, account)
 	case action == "decline":

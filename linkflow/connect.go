@@ -58,14 +58,18 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 	if err != nil || !accountPattern.MatchString(account) {
 		account = ""
 	}
-	t = ticket{
-		Issuer:     f.vault.Issuer(),
-		Connection: connection,
-		Account:    account,
-		Scopes:     scopes,
-		ID:         rand.Text(),
-		Expiry:     time.Now().Add(ticketLife).Unix(),
-	}
+	t = f.openTicket()
+	t.Connection, t.Account, t.Scopes = connection, account, scopes
+	return f.sealOpening(ctx, o, t)
+}
+
+// openTicket is a ticket for whoever will sign in.
+func (f *Flow) openTicket() ticket {
+	return ticket{Issuer: f.vault.Issuer(), ID: rand.Text(), Expiry: time.Now().Add(ticketLife).Unix()}
+}
+
+func (f *Flow) sealOpening(ctx context.Context, o opening, t ticket) (opening, ticket, *refusal) {
+	var err error
 	if o.Ticket, err = seal(ctx, f.sealer, forTicket, t); err != nil {
 		return o, t, refusalOf(err, pageBroken, "ticket")
 	}
@@ -97,11 +101,14 @@ func (f *Flow) showConnect(r *http.Request) answer {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
 	}
 	text := f.request(t)
-	return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form}).with(cookie)
+	return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.links()}).with(cookie)
 }
 
 // postConnect begins a flow: its first leg is to sign in at Auth0.
-func (f *Flow) postConnect(r *http.Request) answer {
+func (f *Flow) postConnect(r *http.Request) answer { return f.begin(r, "connect") }
+
+// begin begins a flow from the page that is called route.
+func (f *Flow) begin(r *http.Request, route string) answer {
 	values, no := f.readPost(r)
 	if no != nil {
 		return f.refuse(r, Event{}, no)
@@ -115,11 +122,15 @@ func (f *Flow) postConnect(r *http.Request) answer {
 	if err != nil {
 		return f.refuse(r, event, &refusal{page: pageBadRequest, reason: "form_malformed"})
 	}
-	if err := f.checkForm(r, token, "connect", t.ID); err != nil {
+	if err := f.checkForm(r, token, route, t.ID); err != nil {
 		return f.refuse(r, event, refusalOf(err, pageForeign, "form_token"))
 	}
 	s := &flowState{ID: rand.Text(), Ticket: t, ReturnTo: o.ReturnTo, Expiry: t.Expiry}
-	return f.beginLogin(r, forLogin, s, signIn{organization: t.OrgID, afresh: values.Get("prompt") == "login"}).with(f.makeRoom(r)...)
+	how := signIn{organization: t.OrgID, afresh: values.Get("prompt") == "login"}
+	if f.via.links() {
+		return f.beginLinking(r, s, how).with(f.makeRoom(r)...)
+	}
+	return f.beginLogin(r, forLogin, s, how).with(f.makeRoom(r)...)
 }
 
 // requestText is what a ticket asks for, in words.

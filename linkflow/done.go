@@ -24,11 +24,14 @@ func (f *Flow) again(r *http.Request, t ticket, returnTo string) string {
 	if err != nil || time.Now().Unix() >= t.Expiry {
 		return ""
 	}
-	query := url.Values{"ticket": {text}}
+	route, query := "connect", url.Values{"ticket": {text}}
+	if t.Own {
+		route, query = linkRoute, url.Values{"connection": {t.Connection}}
+	}
 	if returnTo != "" {
 		query.Set("returnTo", returnTo)
 	}
-	return f.page("connect", query)
+	return f.page(route, query)
 }
 
 // showDone is the page on which a flow ends.
@@ -36,7 +39,7 @@ func (f *Flow) showDone(r *http.Request) answer {
 	if f.via == ViaURL && !r.URL.Query().Has("flow") {
 		return f.say(pageDoneElsewhere, nil, messagePage{})
 	}
-	s, leg, no := f.flowOfPage(r, forEnd, forConfirm, forConnect)
+	s, leg, no := f.flowOfPage(r, decisions...)
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}

@@ -144,6 +144,12 @@ func forbidden(err error) bool {
 	return ok && e.forbids()
 }
 
+// isConflict tells whether Auth0 says that the identity is somebody's already.
+func isConflict(err error) bool {
+	e, ok := errors.AsType[*managementError](err)
+	return ok && e.Status == http.StatusConflict
+}
+
 // managementRefusal is what to say when the Management API refuses or fails.
 func managementRefusal(err error, page message) *refusal {
 	if refused, ok := errors.AsType[*managementError](err); ok {

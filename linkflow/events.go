@@ -26,6 +26,10 @@ const (
 	DeclinedByUser Kind = "declined"
 	// FailedToLink: Auth0 or the provider ended the attempt of that user.
 	FailedToLink Kind = "failed"
+	// IdentityLinked: Auth0 lists another identity of that user, Event.Identity.
+	IdentityLinked Kind = "identity_linked"
+	// IdentityUnlinked: Auth0 lists it no more.
+	IdentityUnlinked Kind = "identity_unlinked"
 	// Disconnected: that user disconnected an account.
 	Disconnected Kind = "disconnected"
 	// Refused: a request that was not in order. Nothing changed.
@@ -50,6 +54,10 @@ type Event struct {
 
 	// Subject is the user who signed in; empty before that is verified.
 	Subject string
+
+	// Identity is the user that an identity was, or is from now on, by itself; empty
+	// in events that are about no other.
+	Identity string
 
 	// Reason names the cause in one word. It is empty if all is well.
 	Reason string

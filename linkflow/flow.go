@@ -146,14 +146,19 @@ var routes = map[string]map[string]handler{
 	"confirm":   {"GET": (*Flow).showConfirm, "POST": (*Flow).postConfirm},
 	"done":      {"GET": (*Flow).showDone, "HEAD": (*Flow).showDone},
 	"accounts":  {"GET": (*Flow).showAccounts, "POST": (*Flow).postAccounts},
+	linkRoute:   {"GET": (*Flow).showLink, "HEAD": (*Flow).showLink, "POST": (*Flow).postLink},
+	unlinkRoute: {"GET": (*Flow).showUnlink, "POST": (*Flow).postUnlink},
 	"style.css": {"GET": (*Flow).style, "HEAD": (*Flow).style},
 	"icon.svg":  {"GET": (*Flow).icon, "HEAD": (*Flow).icon},
 }
 
 // handlers are those of a page, by method: nil if f has no such page. Where nobody
-// signs in, there only is one to end on.
+// signs in, there only is one to end on, and those about identities are there only
+// where they can be linked.
 func (f *Flow) handlers(page string) map[string]handler {
-	if f.oauth.ClientID == "" && !slices.Contains([]string{"done", styleFile, iconFile}, page) {
+	switch {
+	case f.oauth.ClientID == "" && !slices.Contains([]string{"done", styleFile, iconFile}, page),
+		(page == linkRoute || page == unlinkRoute) && !f.via.links():
 		return nil
 	}
 	return routes[page]

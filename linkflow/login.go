@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -15,11 +16,31 @@ import (
 )
 
 // What a sign-in asks for: to know who it is, by a name that people know too,
-// and what the My Account API may then be asked.
+// and what an API of Auth0's may then be asked. The API is below the issuer.
 var (
-	linkScopes    = []string{"openid", "profile", "email", "create:me:connected_accounts", "read:me:connected_accounts"}
-	accountScopes = []string{"openid", "profile", "email", "read:me:connected_accounts", "delete:me:connected_accounts"}
+	toConnect  = asked{"me/", []string{"create:me:connected_accounts", "read:me:connected_accounts"}}
+	toLookUp   = asked{"me/", []string{"read:me:connected_accounts", "delete:me:connected_accounts"}}
+	toLink     = asked{"api/v2/", []string{"read:current_user", "update:current_user_identities"}}
+	toBeLinked = asked{"api/v2/", []string{"read:current_user"}}
 )
+
+type asked struct {
+	api    string
+	scopes []string
+}
+
+// askedBy are the legs that are sign-ins.
+var askedBy = map[purpose]asked{
+	forLogin: toConnect, forSignIn: toLookUp,
+	forLinkLogin: toLink, forSecond: toBeLinked, forUnlinkLogin: toLink,
+}
+
+// signIns are the same, in the order in which a person meets them.
+var signIns = []purpose{forLogin, forSignIn, forLinkLogin, forSecond, forUnlinkLogin}
+
+// multiFactor asks for a second factor (OpenID Provider Authentication Policy
+// Extension 1.0 §4), for the tenant's Actions to see.
+const multiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
 
 func oauthConfig(cfg Config, basic bool) oauth2.Config {
 	style := oauth2.AuthStyleInParams
@@ -40,10 +61,31 @@ type signIn struct {
 	organization string
 	afresh       bool          // not as whoever is signed in at Auth0
 	within       time.Duration // having authenticated no longer ago than this; 0: at any time
+
+	// connection is the only way to sign in that counts: authenticating there now,
+	// whatever session there is, and granting Auth0 these scopes on the way.
+	connection string
+	scopes     []string
+}
+
+// parameters are those of the authorization request (Auth0: "Authorize
+// Application").
+func (how signIn) parameters() map[string]string {
+	p := map[string]string{"organization": how.organization}
+	if how.afresh {
+		p["prompt"] = "login"
+	}
+	if how.within > 0 {
+		p["max_age"] = strconv.Itoa(int(how.within.Seconds()))
+	}
+	if how.connection != "" {
+		p["connection"], p["connection_scope"], p["max_age"] = how.connection, strings.Join(how.scopes, " "), "0"
+	}
+	return p
 }
 
 // beginLogin sends the person to sign in: the authorization code flow with PKCE
-// and nonce, for an access token of the My Account API.
+// and nonce, for an access token of the API that the leg is about.
 func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn) answer {
 	s.newState()
 	s.Verifier = oauth2.GenerateVerifier()
@@ -51,22 +93,18 @@ func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn
 	options := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(s.Verifier),
 		oauth2.SetAuthURLParam("nonce", s.Nonce),
-		oauth2.SetAuthURLParam("audience", f.vault.Issuer()+"me/"),
+		oauth2.SetAuthURLParam("audience", f.vault.Issuer()+askedBy[leg].api),
 	}
-	if how.organization != "" {
-		options = append(options, oauth2.SetAuthURLParam("organization", how.organization))
+	for name, value := range how.parameters() {
+		if value != "" {
+			options = append(options, oauth2.SetAuthURLParam(name, value))
+		}
 	}
-	if how.afresh {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
-	}
-	if how.within > 0 {
-		options = append(options, oauth2.SetAuthURLParam("max_age", strconv.Itoa(int(how.within.Seconds()))))
+	if f.linking.RequireMFA && askedBy[leg].api == toLink.api {
+		options = append(options, oauth2.SetAuthURLParam("acr_values", multiFactor))
 	}
 	config := f.oauth
-	config.Scopes = linkScopes
-	if leg == forSignIn {
-		config.Scopes = accountScopes
-	}
+	config.Scopes = append([]string{"openid", "profile", "email"}, askedBy[leg].scopes...)
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
 		return f.refuse(r, s.about(Fault), &refusal{page: pageBroken, reason: "cookie", err: err})

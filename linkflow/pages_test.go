@@ -42,13 +42,16 @@ func usedTexts(t *testing.T) []string {
 
 func TestEveryTextIsThereAndUsed(t *testing.T) {
 	texts := builtInPages(t).texts
-	used := append(usedTexts(t), "product", "agent", "agent.none", "accounts.disconnected")
+	used := append(usedTexts(t), "product", "agent", "agent.none", "accounts.disconnected", "identities.unlinked")
 	for _, key := range used {
 		if texts[key] == "" {
 			t.Errorf("the pages lack the text %q", key)
 		}
 	}
 	titles := []string{
+		"link", "link_any", "link_confirm", "link_offered", "merge", "linked", "linked_already", "identities", "unlink",
+		"not_fresh", "email_unverified", "factor_needed", "other_address", "nothing_to_link", "second_sign_in", "other_connection",
+		"not_the_offered", "identity_taken", "changed", "not_linked", "unclear", "not_unlinked",
 		"connect", "confirm", "done", "too_little", "declined", "onward", "accounts", "disconnect",
 		"not_found", "not_allowed", "bad_link", "expired", "bad_return", "not_offered", "foreign", "no_cookie", "bad_request", "no_flow", "not_signed_in",
 		"wrong_person", "not_connected", "auth0_fails", "broken", "no_account", "not_disconnected", "signed_out", "done_elsewhere",

@@ -33,9 +33,22 @@ const (
 	forConnect purpose = "connect" // the provider asks
 	forEnd     purpose = "end"     // it is over; the page still says so
 	forSignIn  purpose = "sign_in" // the person signs in to look after accounts
+
+	// And while it links an identity, before it connects an account.
+	forLinkLogin   purpose = "link_login"   // the person signs in, as whom all ends up with
+	forLinkConfirm purpose = "link_confirm" // the person decides whether to prove another identity
+	forSecond      purpose = "second"       // the person signs in with that one
+	forMerge       purpose = "merge"        // the person decides whether to join the two
+	forLinked      purpose = "linked"       // they are joined
+
+	forUnlinkLogin purpose = "unlink_login" // the person signs in to look at identities
+	forUnlink      purpose = "unlink"       // the person decides which to make a user of its own
 )
 
-var purposes = []purpose{forTicket, forForm, forSession, forLogin, forConfirm, forConnect, forEnd, forSignIn}
+var purposes = []purpose{
+	forTicket, forForm, forSession, forLogin, forConfirm, forConnect, forEnd, forSignIn,
+	forLinkLogin, forLinkConfirm, forSecond, forMerge, forLinked, forUnlinkLogin, forUnlink,
+}
 
 const (
 	keySize = 32

@@ -27,13 +27,17 @@ type flowState struct {
 	Person string `json:"person,omitempty"`
 	Anyone bool   `json:"anyone,omitempty"`
 
-	// AccessToken is for the My Account API, AuthSession what it calls the
-	// connecting that is under way.
+	// AccessToken is for the My Account API, or, in legs that link an identity, for
+	// the Management API. AuthSession is what the former calls the connecting that
+	// is under way.
 	AccessToken string `json:"access_token,omitempty"`
 	AuthSession string `json:"auth_session,omitempty"`
 
 	// Ended is how the flow ended.
 	Ended *ending `json:"ended,omitempty"`
+
+	// Linking is what a flow that links an identity knows besides.
+	Linking *linking `json:"linking,omitempty"`
 
 	// Disconnect is the account that a sign-in to look after accounts goes on
 	// with.
@@ -55,7 +59,11 @@ func (s flowState) expires() int64 { return s.Expiry }
 
 // secrets are what no text may repeat.
 func (s *flowState) secrets() []string {
-	return []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession}
+	secrets := []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession}
+	if s.Linking != nil && s.Linking.Second != nil {
+		secrets = append(secrets, s.Linking.Second.IDToken, s.Linking.Second.AccessToken)
+	}
+	return secrets
 }
 
 // signedIn notes who signed in, if the ticket is for that person.

@@ -30,6 +30,7 @@ type ticket struct {
 	Scopes     []string `json:"scopes,omitempty"`
 	LoginHint  string   `json:"login_hint,omitempty"`
 	Account    string   `json:"account,omitempty"` // to connect again
+	Own        bool     `json:"own,omitempty"`     // the person wants to link an identity, and nobody asks
 	ID         string   `json:"id"`
 	Expiry     int64    `json:"exp"`
 }

@@ -34,6 +34,7 @@ type claims struct {
 	// In ID tokens only.
 	Nonce    string       `json:"nonce"`
 	AuthTime *numericDate `json:"auth_time"`
+	Methods  []string     `json:"amr"`
 	Email    string       `json:"email"`
 	Nickname string       `json:"nickname"`
 	Name     string       `json:"name"`
@@ -113,7 +114,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 }
 
 func (c *claims) idToken() *IDToken {
-	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID}
+	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID, Methods: c.Methods}
 	if c.AuthTime != nil {
 		t.AuthTime = c.AuthTime.time()
 	}

@@ -1,0 +1,192 @@
+package linkflow
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// Linking makes an identity part of a user: both sign in, the person sees what
+// becomes of the two and says yes, and only then are they joined. The one whose
+// ticket it is, or who signed in first, is who remains.
+
+// linking is what a flow that links an identity knows besides.
+type linking struct {
+	AuthTime int64       `json:"auth_time,omitempty"` // of the first sign-in
+	MFA      bool        `json:"mfa,omitempty"`       // in the first sign-in
+	Address  string      `json:"address,omitempty"`   // that all steps have to come from
+	Offered  []candidate `json:"offered,omitempty"`   // other users that the person may turn out to be
+	Second   *proven     `json:"second,omitempty"`    // who signed in second
+	Tried    bool        `json:"tried,omitempty"`     // Auth0 was asked to join them, and may have done so
+	Already  bool        `json:"already,omitempty"`   // there was nothing to link
+	Unlinked string      `json:"unlinked,omitempty"`  // the connection of the identity that was just unlinked
+}
+
+// candidate is a user who may be the same person.
+type candidate struct {
+	Connection string `json:"connection"`
+	Subject    string `json:"sub"`
+}
+
+// proven is a user who signed in, in this flow, a moment ago.
+type proven struct {
+	Subject     string `json:"sub"`
+	Person      string `json:"person"`
+	MFA         bool   `json:"mfa,omitempty"`
+	IDToken     string `json:"id_token"`     // by which Auth0 verifies it too
+	AccessToken string `json:"access_token"` // for the Management API
+}
+
+// beginLinking has the person sign in who is to remain.
+func (f *Flow) beginLinking(r *http.Request, s *flowState, how signIn) answer {
+	s.Linking = &linking{}
+	if f.linking.PinIP {
+		s.Linking.Address = f.clientIP(r)
+	}
+	how.afresh, how.within = true, freshLife
+	return f.beginLogin(r, forLinkLogin, s, how)
+}
+
+// signedInToLink goes on when the first sign-in is over.
+func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer {
+	id, token, err := f.finishLogin(r.Context(), s, code)
+	if err != nil {
+		no := loginRefusal(err)
+		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+	}
+	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
+		return f.wrongPerson(r, s, id)
+	}
+	s.Linking.AuthTime, s.Linking.MFA = authTime(id), usedMFA(id)
+	f.outcomes.begin(s.Ticket)
+	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
+	if time.Since(time.Unix(s.Linking.AuthTime, 0)) > freshLife {
+		return f.notLinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
+	}
+	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
+	}
+	if no := f.rulesOn(u, s.Linking.MFA); no != nil {
+		return f.notLinkable(r, s, no)
+	}
+	if u.at(s.Ticket) && !s.Ticket.Own { // who wants to may link another one
+		s.Linking.Already = true
+		return f.linked(r, s)
+	}
+	if s.Linking.Offered, err = f.suggestions(r.Context(), s.Ticket, u); err != nil {
+		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
+	}
+	cookies, err := f.keep(r, forLinkConfirm, s)
+	if err != nil {
+		return f.notLinkable(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
+	}
+	return redirect(f.confirmPage(s)).with(cookies...)
+}
+
+// showLinking is the page of a flow that links an identity.
+func (f *Flow) showLinking(r *http.Request, s *flowState, leg purpose) answer {
+	switch leg {
+	case forMerge:
+		return f.showMerge(r, s)
+	case forLinked:
+		return f.showLinked(r, s)
+	}
+	return f.showLinkConfirm(r, s)
+}
+
+// decided is what a form of such a page is about: on the one that joins two users,
+// what it shows of them.
+func decided(s *flowState, leg purpose, values url.Values) string {
+	if leg == forMerge {
+		return s.ID + "." + values.Get("seen")
+	}
+	return s.ID
+}
+
+// postLinking is what the person decided there.
+func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, values url.Values) answer {
+	if no := f.fromSameAddress(r, s); no != nil {
+		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
+	}
+	switch action := values.Get("action"); leg {
+	case forMerge:
+		return f.postMerge(r, s, action, values.Get("seen"))
+	case forLinked:
+		return f.postLinked(r, s, action)
+	default:
+		return f.postLinkConfirm(r, s, action, values.Get("connection"))
+	}
+}
+
+// notLinkable ends a flow before anybody was asked. It may be begun again.
+func (f *Flow) notLinkable(r *http.Request, s *flowState, no *refusal) answer {
+	f.outcomes.leave(s.Ticket)
+	no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
+}
+
+// readUser reads a user by their own token, or as the machine where Auth0 does not
+// take that.
+func (f *Flow) readUser(ctx context.Context, token, subject string) (*user, error) {
+	u, err := f.asPerson(token).read(ctx, subject)
+	if machine := f.asMachine(); forbidden(err) && machine != nil {
+		return machine.read(ctx, subject)
+	}
+	return u, err
+}
+
+// at tells whether u has an identity that t may mean.
+func (u *user) at(t ticket) bool {
+	return slices.ContainsFunc(u.identities, func(i identity) bool {
+		return i.connection == t.Connection && slices.Contains([]string{"", i.id, i.name}, t.LoginHint)
+	})
+}
+
+// rulesOn tells what the operator's rules have against linking u, as which
+// somebody signed in, with a second factor or without.
+func (f *Flow) rulesOn(u *user, mfa bool) *refusal {
+	switch {
+	case f.linking.RequireVerifiedEmail && (u.email == "" || !u.verified):
+		return &refusal{page: pageEmailUnverified, reason: "email_unverified"}
+	case f.linking.RequireMFA && len(u.factors) > 0 && !mfa:
+		return &refusal{page: pageFactorNeeded, reason: "mfa_required"}
+	}
+	return nil
+}
+
+// fromSameAddress tells whether r comes from where its flow began, if the operator
+// wants that.
+func (f *Flow) fromSameAddress(r *http.Request, s *flowState) *refusal {
+	if f.linking.PinIP && s.Linking != nil && s.Linking.Address != f.clientIP(r) {
+		return &refusal{page: pageOtherAddress, reason: "ip_address"}
+	}
+	return nil
+}
+
+func usedMFA(id *vault.IDToken) bool { return slices.Contains(id.Methods, "mfa") }
+
+// authTime is when somebody authenticated; long ago if the token does not say.
+func authTime(id *vault.IDToken) int64 {
+	if id.AuthTime.IsZero() {
+		return 0
+	}
+	return id.AuthTime.Unix()
+}
+
+// newProven is who signed in second.
+func newProven(id *vault.IDToken, token *oauth2.Token) *proven {
+	raw, _ := token.Extra("id_token").(string)
+	return &proven{
+		Subject: id.Subject, Person: clean(cmp.Or(id.Name, id.Subject), maxShown), MFA: usedMFA(id),
+		IDToken: raw, AccessToken: token.AccessToken,
+	}
+}

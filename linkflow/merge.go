@@ -1,0 +1,196 @@
+package linkflow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// bothSides reads both users as they are now, and tells whether the one may become
+// an identity of the other. If it is one already, second is nil.
+func (f *Flow) bothSides(r *http.Request, s *flowState) (primary, second *user, no *refusal) {
+	proof, unreadable := s.Linking.Second, pageAuth0Fails
+	if s.Linking.Tried {
+		unreadable = pageUnclear
+	}
+	primary, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		return nil, nil, managementRefusal(err, unreadable)
+	}
+	if primary.has(proof.Subject) {
+		return primary, nil, nil
+	}
+	if second, err = f.readUser(r.Context(), proof.AccessToken, proof.Subject); err != nil {
+		return nil, nil, managementRefusal(err, pageAuth0Fails)
+	}
+	switch {
+	case len(second.identities) > 1: // it is somebody's primary one, or one of somebody's
+		return nil, nil, &refusal{page: pageIdentityTaken, reason: "several_identities"}
+	case second.identities[0].connection != s.Ticket.Connection:
+		return nil, nil, &refusal{page: pageOtherConnection, reason: "wrong_connection"}
+	case !s.Linking.isOffered(s.Ticket.Connection, second.id):
+		return nil, nil, &refusal{page: pageNotTheOffered, reason: "not_offered"}
+	}
+	if no = f.rulesOn(primary, s.Linking.MFA); no == nil {
+		no = f.rulesOn(second, proof.MFA)
+	}
+	return primary, second, no
+}
+
+// showMerge is the page on which the person decides whether to join the two, who
+// have both signed in by then.
+func (f *Flow) showMerge(r *http.Request, s *flowState) answer {
+	primary, second, no := f.bothSides(r, s)
+	switch {
+	case no != nil:
+		return f.notMerged(r, s, no)
+	case second == nil: // joined by a try whose answer was lost
+		return f.merged(r, s)
+	}
+	seen := seenOf(primary, second)
+	form, cookie, err := f.formFor(r, "confirm", s.ID+"."+seen, s.Expiry)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
+	}
+	text := f.request(s.Ticket)
+	data := mergePage{
+		requestText: text, Person: s.Person, Stays: clean(primary.id, maxShown), Second: s.Linking.Second.Person,
+		Goes: clean(second.id, maxShown), Lost: second.metadata, Seen: seen, Flow: s.ID, Form: form,
+	}
+	return f.show(http.StatusOK, "merge.html", "merge", text.vars(), data).with(cookie)
+}
+
+// seenOf stands for what showMerge shows of the two.
+func seenOf(primary, second *user) string {
+	parts := []string{primary.id, primary.email, second.id, second.email}
+	return digest(strings.Join(append(parts, second.metadata...), "\x00"))
+}
+
+// postMerge is that decision. seen is what the page showed.
+func (f *Flow) postMerge(r *http.Request, s *flowState, action, seen string) answer {
+	switch action {
+	case "merge":
+		return f.merge(r, s, seen)
+	case "decline":
+		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
+	}
+	return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+}
+
+// merge joins the two, if they are still what the person saw, and believes in it
+// when Auth0 lists the identity. It may be tried again: what happened meanwhile, or
+// without an answer, is found out by reading.
+func (f *Flow) merge(r *http.Request, s *flowState, seen string) answer {
+	primary, second, no := f.bothSides(r, s)
+	switch {
+	case no != nil:
+		return f.notMerged(r, s, no)
+	case second == nil:
+		return f.merged(r, s)
+	case seenOf(primary, second) != seen:
+		return f.notMerged(r, s, &refusal{page: pageChanged, reason: "changed_meanwhile"})
+	}
+	failed := f.join(r.Context(), s)
+	s.Linking.Tried = true
+	f.forgetBoth(s) // also when the answer was lost
+	primary, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	switch {
+	case err != nil:
+		return f.notMerged(r, s, managementRefusal(errors.Join(failed, err), pageUnclear))
+	case primary.has(second.id):
+		return f.merged(r, s)
+	case failed == nil:
+		return f.notMerged(r, s, &refusal{page: pageNotLinked, reason: "not_linked"})
+	case isConflict(failed):
+		return f.notMerged(r, s, managementRefusal(failed, pageIdentityTaken))
+	}
+	return f.notMerged(r, s, managementRefusal(failed, pageNotLinked))
+}
+
+// join asks Auth0 to join the two. It verifies both sides itself, if it takes the
+// person's own token; the machine is asked only where it does not.
+func (f *Flow) join(ctx context.Context, s *flowState) error {
+	second := s.Linking.Second
+	err := f.asPerson(s.AccessToken).linkWith(ctx, s.Ticket.Subject, second.IDToken)
+	if machine := f.asMachine(); forbidden(err) && machine != nil {
+		return machine.linkUser(ctx, s.Ticket.Subject, second.Subject)
+	}
+	return err
+}
+
+// notMerged says why the two are not joined, or that it is not known. The person
+// may try again: on the page that shows both, if nothing speaks against these two.
+func (f *Flow) notMerged(r *http.Request, s *flowState, no *refusal) answer {
+	if no.page.status < 500 && no.page != pageChanged {
+		return f.notProved(r, s, no)
+	}
+	cookies, err := f.keep(r, forMerge, s)
+	if err != nil {
+		no = &refusal{page: no.page, reason: "cookie", err: err}
+	}
+	no.data.GoOn = f.confirmPage(s)
+	event := byUser(Refused, s.Ticket)
+	event.Identity = s.Linking.Second.Subject
+	return f.refuse(r, event, no).with(cookies...)
+}
+
+// merged ends the linking: Auth0 lists the identity. From now on the other user
+// does not exist.
+func (f *Flow) merged(r *http.Request, s *flowState) answer {
+	f.forgetBoth(s)
+	event := byUser(IdentityLinked, s.Ticket)
+	event.Identity = s.Linking.Second.Subject
+	f.tell(r.Context(), event)
+	return f.linked(r, s)
+}
+
+// forgetBoth drops what the vault said about either of the two.
+func (f *Flow) forgetBoth(s *flowState) {
+	f.vault.ForgetUser(s.Ticket.Subject)
+	f.vault.ForgetUser(s.Linking.Second.Subject)
+}
+
+// linked goes on when there is nothing left to link, without the tokens that it
+// took. Who was to come back does.
+func (f *Flow) linked(r *http.Request, s *flowState) answer {
+	next := &flowState{
+		ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Person: s.Person, Anyone: s.Anyone,
+		Linking: &linking{Already: s.Linking.Already}, Expiry: s.Ticket.Expiry,
+	}
+	cookies, err := f.keep(r, forLinked, next)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+	}
+	if s.Ticket.Own && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
+		return redirect(s.ReturnTo).with(cookies...)
+	}
+	return redirect(f.confirmPage(s)).with(cookies...)
+}
+
+// showLinked says that it is so, and how to go on: the vault of today's tenants
+// knows connected accounts only. Auth0's session in this browser is one of the user
+// that is gone, so that takes a sign-in.
+func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
+	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
+	}
+	name := "linked"
+	if s.Linking.Already {
+		name = "linked_already"
+	}
+	_, offered := f.offers(s.Ticket.Connection)
+	text := f.request(s.Ticket)
+	data := linkedPage{Connect: offered || !s.Ticket.Own, Person: s.Person, Flow: s.ID, Form: form}
+	return f.show(http.StatusOK, "linked.html", name, text.vars(), data).with(cookie)
+}
+
+// postLinked goes on to connect the account.
+func (f *Flow) postLinked(r *http.Request, s *flowState, action string) answer {
+	if action != "connect" {
+		return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+	}
+	next := &flowState{ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Anyone: s.Anyone, Expiry: s.Expiry}
+	return f.beginLogin(r, forLogin, next, signIn{organization: s.Ticket.OrgID, afresh: !s.Linking.Already})
+}

@@ -1,0 +1,110 @@
+package linkflow
+
+import (
+	"net/http"
+	"slices"
+	"time"
+)
+
+// secondLife is how old the second sign-in may be when the person comes back from
+// it.
+const secondLife = time.Minute
+
+// showLinkConfirm is the page on which the person decides whether to prove another
+// identity. Of those that are offered it tells the connections.
+func (f *Flow) showLinkConfirm(r *http.Request, s *flowState) answer {
+	if s.Ticket.Connection == "" && s.Linking.Offered == nil {
+		return f.nothingToLink(r, s)
+	}
+	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
+	}
+	text := f.request(s.Ticket)
+	data := linkConfirmPage{requestText: text, Person: s.Person, Own: s.Ticket.Own, Back: hostOf(s.ReturnTo), Flow: s.ID, Form: form}
+	if s.Linking.Offered == nil {
+		return f.show(http.StatusOK, "link_confirm.html", "link_confirm", text.vars(), data).with(cookie)
+	}
+	for _, connection := range s.Linking.connections() {
+		data.Offered = append(data.Offered, offeredText{connection, f.pages.texts.provider(connection)})
+	}
+	return f.show(http.StatusOK, "link_confirm.html", "link_offered", nil, data).with(cookie)
+}
+
+// postLinkConfirm is that decision.
+func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection string) answer {
+	switch action {
+	case "prove":
+		if s.Linking.Offered == nil {
+			connection = s.Ticket.Connection
+		} else if !slices.Contains(s.Linking.connections(), connection) {
+			break
+		}
+		return f.beginSecond(r, s, connection)
+	case "decline":
+		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
+	case "switch":
+		f.outcomes.leave(s.Ticket)
+		s.forgetPerson()
+		if s.Linking.Offered != nil {
+			s.Ticket.Connection = ""
+		}
+		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
+	}
+	return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+}
+
+// beginSecond has the person sign in at the connection. It is the same application
+// that asks, since Auth0 takes no other's ID token for linking.
+func (f *Flow) beginSecond(r *http.Request, s *flowState, connection string) answer {
+	s.Ticket.Connection, s.Linking.Second = connection, nil
+	return f.beginLogin(r, forSecond, s, signIn{connection: connection, scopes: s.Ticket.Scopes})
+}
+
+// signedInSecond goes on when the person comes back from there.
+func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer {
+	id, token, err := f.finishLogin(r.Context(), s, code)
+	if err != nil {
+		return f.notProved(r, s, loginRefusal(err))
+	}
+	if time.Since(time.Unix(authTime(id), 0)) > secondLife {
+		return f.notProved(r, s, &refusal{page: pageNotFresh, reason: "second_not_fresh"})
+	}
+	if id.Subject == s.Ticket.Subject {
+		s.Linking.Already = true
+		return f.linked(r, s)
+	}
+	s.Linking.Second = newProven(id, token)
+	if _, _, no := f.bothSides(r, s); no != nil {
+		return f.notProved(r, s, no)
+	}
+	s.State, s.Verifier, s.Nonce = "", "", ""
+	s.Expiry = min(s.Expiry, time.Now().Add(freshLife).Unix())
+	cookies, err := f.keep(r, forMerge, s)
+	if err != nil {
+		return f.notProved(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
+	}
+	return redirect(f.confirmPage(s)).with(cookies...)
+}
+
+// notProved says why the second sign-in does not count. The person may try again,
+// with another account perhaps.
+func (f *Flow) notProved(r *http.Request, s *flowState, no *refusal) answer {
+	s.Linking.Second = nil
+	s.State, s.Verifier, s.Nonce = "", "", ""
+	cookies, err := f.keep(r, forLinkConfirm, s)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+	}
+	no.data.GoOn = f.confirmPage(s)
+	return f.refuse(r, byUser(Refused, s.Ticket), no).with(cookies...)
+}
+
+// secondRefused ends a second sign-in that Auth0, the provider or the person ended.
+func (f *Flow) secondRefused(r *http.Request, s *flowState, q *callbackQuery) answer {
+	page := pageAuth0Fails
+	if q.Error == "access_denied" {
+		page = pageSecondSignIn
+	}
+	return f.notProved(r, s, &refusal{page: page, reason: "second_sign_in_error", err: q.asError(s)})
+}

@@ -1,0 +1,224 @@
+package linkflow
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// unlinkRoute is where people look at their identities: its GETs show, its POSTs
+// do. All of it takes a sign-in of the last five minutes.
+const unlinkRoute = "unlink"
+
+// showUnlink lists the identities of whoever has just signed in, or asks about one
+// of them whether to make it a user of its own.
+func (f *Flow) showUnlink(r *http.Request) answer {
+	flow, errFlow := one(r.URL.Query(), "flow")
+	sub, errSub := one(r.URL.Query(), "identity")
+	if errors.Join(errFlow, errSub) != nil {
+		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "unlink_malformed"})
+	}
+	s, _, err := f.flowOf(r, flow, forUnlink)
+	switch {
+	case nobody(err):
+		return f.askToSignInToUnlink(r)
+	case err != nil:
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
+	}
+	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), managementRefusal(err, pageAuth0Fails))
+	}
+	if sub == "" {
+		return f.listIdentities(r, s, u)
+	}
+	i, ok := u.removable(sub)
+	if !ok {
+		return redirect(f.pageOfUnlink(s, ""))
+	}
+	form, cookie, err := f.formFor(r, unlinkRoute, s.ID+"."+sub, s.Expiry)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
+	}
+	text := f.identityText(i)
+	data := unlinkPage{text, clean(s.Ticket.Subject, maxShown), s.ID, form}
+	return f.show(http.StatusOK, "unlink.html", "unlink", variables{"provider": text.Provider}, data).with(cookie)
+}
+
+// removable finds one of the identities that can be taken from a user: not the
+// first one, which gave the user its id.
+func (u *user) removable(sub string) (identity, bool) {
+	rest := u.identities[1:]
+	i := slices.IndexFunc(rest, func(i identity) bool { return i.sub() == sub })
+	if i < 0 {
+		return identity{}, false
+	}
+	return rest[i], true
+}
+
+func (f *Flow) pageOfUnlink(s *flowState, sub string) string {
+	query := url.Values{"flow": {s.ID}}
+	if sub != "" {
+		query.Set("identity", sub)
+	}
+	return f.page(unlinkRoute, query)
+}
+
+// askToSignInToUnlink is the page for somebody who has not just signed in.
+func (f *Flow) askToSignInToUnlink(r *http.Request) answer {
+	form, cookie, err := f.formFor(r, unlinkRoute, "", time.Now().Add(ticketLife).Unix())
+	if err != nil {
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
+	}
+	return f.show(http.StatusOK, "identities.html", "identities", nil, identitiesPage{Form: form}).with(cookie)
+}
+
+func (f *Flow) listIdentities(r *http.Request, s *flowState, u *user) answer {
+	data := identitiesPage{Person: s.Person, Primary: f.identityText(u.identities[0])}
+	for _, i := range u.identities[1:] {
+		text := f.identityText(i)
+		text.Unlink = f.pageOfUnlink(s, i.sub())
+		data.Others = append(data.Others, text)
+	}
+	var cookies []*http.Cookie
+	if s.Linking.Unlinked != "" { // said once
+		data.Notice = f.pages.texts.say("identities.unlinked", variables{"provider": f.pages.texts.provider(s.Linking.Unlinked)})
+		s.Linking.Unlinked = ""
+		cookies, _ = f.keep(r, forUnlink, s) // it was kept before
+	}
+	return f.show(http.StatusOK, "identities.html", "identities", nil, data).with(cookies...)
+}
+
+func (f *Flow) identityText(i identity) identityText {
+	return identityText{ID: i.sub(), Provider: f.pages.texts.provider(i.connection), Name: i.name}
+}
+
+// postUnlink does what the pages of showUnlink offer.
+func (f *Flow) postUnlink(r *http.Request) answer {
+	values, no := f.readPost(r)
+	if no != nil {
+		return f.refuse(r, Event{}, no)
+	}
+	flow, errFlow := one(values, "flow")
+	sub, errSub := one(values, "identity")
+	token, errToken := one(values, "form")
+	action, errAction := one(values, "action")
+	if errors.Join(errFlow, errSub, errToken, errAction) != nil {
+		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
+	}
+	subject := ""
+	if action == "unlink" {
+		subject = flow + "." + sub
+	}
+	if err := f.checkForm(r, token, unlinkRoute, subject); err != nil {
+		return f.refuse(r, Event{}, refusalOf(err, pageForeign, "form_token"))
+	}
+	switch action {
+	case "sign_in":
+		return f.signInToUnlink(r)
+	case "unlink":
+		return f.unlink(r, flow, sub)
+	}
+	return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
+}
+
+// signInToUnlink begins a sign-in of its own, whoever is signed in.
+func (f *Flow) signInToUnlink(r *http.Request) answer {
+	t := f.openTicket()
+	t.Own = true
+	s := &flowState{ID: rand.Text(), Ticket: t, Expiry: t.Expiry, Linking: &linking{}}
+	if f.linking.PinIP {
+		s.Linking.Address = f.clientIP(r)
+	}
+	return f.beginLogin(r, forUnlinkLogin, s, signIn{afresh: true, within: freshLife}).with(f.makeRoom(r)...)
+}
+
+// signedInToUnlink comes back from there.
+func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answer {
+	id, token, err := f.finishLogin(r.Context(), s, code)
+	if err != nil {
+		return f.refuse(r, s.about(Refused), loginRefusal(err)).with(f.drop(r, s)...)
+	}
+	end := time.Unix(authTime(id), 0).Add(freshLife)
+	if !time.Now().Before(end) {
+		return f.refuse(r, s.about(Refused), &refusal{page: pageNotFresh, reason: "not_fresh"}).with(f.drop(r, s)...)
+	}
+	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
+		return f.wrongPerson(r, s, id)
+	}
+	s.Linking.MFA, s.Expiry = usedMFA(id), end.Unix()
+	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), managementRefusal(err, pageAuth0Fails)).with(f.drop(r, s)...)
+	}
+	if no := f.rulesOn(u, s.Linking.MFA); no != nil {
+		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
+	}
+	cookies, err := f.keep(r, forUnlink, s)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+	}
+	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
+	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
+}
+
+// unlink makes an identity a user of its own, and believes in it when Auth0 does
+// not list it any more.
+func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
+	s, _, err := f.flowOf(r, flow, forUnlink)
+	switch {
+	case nobody(err):
+		return f.askToSignInToUnlink(r)
+	case err != nil:
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
+	}
+	event := byUser(Refused, s.Ticket)
+	event.Identity = sub
+	if no := f.fromSameAddress(r, s); no != nil {
+		return f.refuse(r, event, no).with(f.drop(r, s)...)
+	}
+	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		return f.notUnlinked(r, s, event, managementRefusal(err, pageAuth0Fails))
+	}
+	i, ok := u.removable(sub)
+	if !ok { // unlinked meanwhile, or the first one
+		return redirect(f.pageOfUnlink(s, ""))
+	}
+	failed := f.separate(r.Context(), s, i)
+	f.vault.ForgetUser(s.Ticket.Subject) // also when the answer was lost
+	f.vault.ForgetUser(sub)
+	u, err = f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		return f.notUnlinked(r, s, event, managementRefusal(errors.Join(failed, err), pageUnclear))
+	}
+	if u.has(sub) {
+		return f.notUnlinked(r, s, event, managementRefusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
+	}
+	event.Kind, event.Connection = IdentityUnlinked, i.connection
+	f.tell(r.Context(), event)
+	s.Linking.Unlinked = i.connection
+	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
+	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
+}
+
+// notUnlinked says why an identity stays, or that it is not known whether it does.
+func (f *Flow) notUnlinked(r *http.Request, s *flowState, event Event, no *refusal) answer {
+	no.data.GoOn = f.pageOfUnlink(s, "")
+	return f.refuse(r, event, no)
+}
+
+// separate asks Auth0 to take an identity from its user: the user's own token may,
+// and the machine is asked only where it may not.
+func (f *Flow) separate(ctx context.Context, s *flowState, i identity) error {
+	err := f.asPerson(s.AccessToken).unlink(ctx, s.Ticket.Subject, i)
+	if machine := f.asMachine(); forbidden(err) && machine != nil {
+		return machine.unlink(ctx, s.Ticket.Subject, i)
+	}
+	return err
+}
