@@ -138,10 +138,11 @@ func (e *managementError) forbids() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
-// forbidden tells whether another credential might do what err refuses.
+// forbidden tells whether err says that a credential may not do what was asked, and
+// another one might. A token that is bad (401) is no reason to use another one.
 func forbidden(err error) bool {
 	e, ok := errors.AsType[*managementError](err)
-	return ok && e.forbids()
+	return ok && e.Status == http.StatusForbidden
 }
 
 // isConflict tells whether Auth0 says that the identity is somebody's already.
