@@ -65,7 +65,7 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
 	}
-	s.Linking.AuthTime, s.Linking.MFA = authTime(id), usedMFA(id)
+	s.Linking.AuthTime, s.Linking.MFA = authTime(id), id.MFA
 	f.outcomes.begin(s.Ticket)
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	if time.Since(time.Unix(s.Linking.AuthTime, 0)) > freshLife {
@@ -172,8 +172,6 @@ func (f *Flow) fromSameAddress(r *http.Request, s *flowState) *refusal {
 	return nil
 }
 
-func usedMFA(id *vault.IDToken) bool { return slices.Contains(id.Methods, "mfa") }
-
 // authTime is when somebody authenticated; long ago if the token does not say.
 func authTime(id *vault.IDToken) int64 {
 	if id.AuthTime.IsZero() {
@@ -186,7 +184,7 @@ func authTime(id *vault.IDToken) int64 {
 func newProven(id *vault.IDToken, token *oauth2.Token) *proven {
 	raw, _ := token.Extra("id_token").(string)
 	return &proven{
-		Subject: id.Subject, Person: clean(cmp.Or(id.Name, id.Subject), maxShown), MFA: usedMFA(id),
+		Subject: id.Subject, Person: clean(cmp.Or(id.Name, id.Subject), maxShown), MFA: id.MFA,
 		IDToken: raw, AccessToken: token.AccessToken,
 	}
 }

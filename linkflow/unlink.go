@@ -151,7 +151,7 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
 	}
-	s.Linking.MFA, s.Expiry = usedMFA(id), end.Unix()
+	s.Linking.MFA, s.Expiry = id.MFA, end.Unix()
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), managementRefusal(err, pageAuth0Fails)).with(f.drop(r, s)...)

@@ -114,7 +114,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 }
 
 func (c *claims) idToken() *IDToken {
-	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID, Methods: c.Methods}
+	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID, MFA: slices.Contains(c.Methods, "mfa")}
 	if c.AuthTime != nil {
 		t.AuthTime = c.AuthTime.time()
 	}

@@ -121,9 +121,9 @@ type IDToken struct {
 	// AuthTime is when the user authenticated, to the second; zero if the token
 	// does not say. Auth0 says it where the login asked for max_age.
 	AuthTime time.Time
-	// Methods are how the user authenticated, as far as the token says (`amr`,
-	// RFC 8176): "mfa" for more than one factor.
-	Methods []string
+	// MFA says that the user authenticated with more than one factor (`amr` has
+	// "mfa", RFC 8176 §2).
+	MFA bool
 }
 
 // VerifyIDToken checks an ID token that was issued to the client clientID in a

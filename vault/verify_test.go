@@ -515,6 +515,8 @@ func TestVerifyIDTokenTellsWhoLoggedIn(t *testing.T) {
 		{object{"nickname": "a", "name": "A", "org_id": "org_1"}, IDToken{Subject: "auth0|alice", OrgID: "org_1", Name: "a"}},
 		{object{"name": "A"}, IDToken{Subject: "auth0|alice", Name: "A"}},
 		{object{}, IDToken{Subject: "auth0|alice"}},
+		{object{"amr": []string{"pwd", "mfa"}}, IDToken{Subject: "auth0|alice", MFA: true}},
+		{object{"amr": []string{"pwd"}}, IDToken{Subject: "auth0|alice"}},
 	} {
 		raw := goodToken(with(tt.claims, object{"aud": "web", "azp": "web", "nonce": "n"}))
 		got, err := c.VerifyIDToken(t.Context(), raw, "web", "n")
