@@ -47,7 +47,7 @@ func refusalOf(err error, page message, reason string) *refusal {
 	return &refusal{page: pageBroken, reason: "keys", err: err}
 }
 
-// codeError is a refusal by the token endpoint, with no more of the answer than
+// codeError is a refusal in the manner of OAuth, by the token endpoint say, with no more of the answer than
 // its error code (RFC 6749 §5.2): the rest may repeat what we sent.
 type codeError struct {
 	status int
@@ -55,7 +55,7 @@ type codeError struct {
 }
 
 func (e *codeError) Error() string {
-	return fmt.Sprintf("the token endpoint answered %d with error %q", e.status, e.code)
+	return fmt.Sprintf("Auth0 answered %d with error %q", e.status, e.code)
 }
 
 // accountError is a refusal by the My Account API. Its text is for the operator.

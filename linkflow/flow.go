@@ -36,6 +36,7 @@ type Flow struct {
 	keepPrompt  bool
 	name        string
 	pages       *pageSet
+	discovered  discovered
 	offers      func(connection string) (scopes []string, ok bool)
 	sealer      *sealer
 	outcomes    *Outcomes
