@@ -155,12 +155,13 @@ type (
 	}
 	onwardPage  struct{ URL string }
 	messagePage struct {
-		ID       string      // of the event, for the operator
-		Switch   *switchForm // to begin again as somebody else
-		GoOn     string      // where the person was
-		Again    string      // link to begin again
-		Accounts bool        // leads on to the accounts
-		SignOut  string      // where to sign out of Auth0
+		ID         string      // of the event, for the operator
+		Switch     *switchForm // to begin again as somebody else
+		GoOn       string      // where the person was
+		Again      string      // link to begin again
+		Accounts   bool        // leads on to the accounts
+		Identities bool        // leads on to the identities
+		SignOut    string      // where to sign out of Auth0
 	}
 	switchForm struct {
 		opening
@@ -202,7 +203,7 @@ var samplePages = map[string][2]any{
 	"accounts.html":   {accountsPage{Disconnect: "d"}, accountsPage{"p", "n", sampleAccounts, "", "f"}},
 	"disconnect.html": {disconnectPage{}, disconnectPage{sampleAccounts[0], true, "f"}},
 	"onward.html":     {onwardPage{}, onwardPage{"u"}},
-	"message.html":    {messagePage{}, messagePage{"i", &switchForm{opening{"t", "r"}, "f"}, "g", "a", true, "s"}},
+	"message.html":    {messagePage{}, messagePage{"i", &switchForm{opening{"t", "r"}, "f"}, "g", "a", true, true, "s"}},
 }
 
 var (

@@ -67,11 +67,11 @@ func parseCallback(query string) (*callbackQuery, error) {
 func (q *callbackQuery) legs() []purpose {
 	switch {
 	case q.Code != "":
-		return signIns
+		return slices.Concat(signIns, throughAction)
 	case q.ConnectCode != "":
 		return []purpose{forConnect}
 	}
-	return append(slices.Clone(signIns), forConnect)
+	return slices.Concat(signIns, throughAction, []purpose{forConnect})
 }
 
 // callback is where Auth0 sends the browser back to, from every leg.
@@ -102,8 +102,12 @@ func (f *Flow) callback(r *http.Request) answer {
 		return f.signedInToLink(r, s, q.Code)
 	case forSecond:
 		return f.signedInSecond(r, s, q.Code)
+	case forLinkAccount:
+		return f.linkedByAction(r, s, q.Code)
 	case forUnlinkLogin:
 		return f.signedInToUnlink(r, s, q.Code)
+	case forUnlinkAccount:
+		return f.unlinkedByAction(r, s, q.Code)
 	}
 	return f.signedIn(r, s, q.Code)
 }
@@ -115,6 +119,10 @@ func (f *Flow) errored(r *http.Request, s *flowState, leg purpose, q *callbackQu
 		return f.notConnected(r, s, q)
 	case forSecond:
 		return f.secondRefused(r, s, q)
+	case forLinkAccount:
+		return f.notLinkedByAction(r, s, q)
+	case forUnlinkAccount:
+		return f.notUnlinkedByAction(r, s, q)
 	}
 	return f.notSignedIn(r, s, q)
 }

@@ -6,9 +6,9 @@ import (
 	"net/url"
 )
 
-// decisions are the legs in which the page of showConfirm can be opened. In two of
+// decisions are the legs in which the page of showConfirm can be opened. In some of
 // them the person is at Auth0 or a provider, and may come back by the back button.
-var decisions = []purpose{forConfirm, forConnect, forEnd, forLinkConfirm, forSecond, forMerge, forLinked}
+var decisions = []purpose{forConfirm, forConnect, forEnd, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked}
 
 // showConfirm is the page on which the ticket's user decides. It is the first
 // one that names a person, whom Auth0 has vouched for by then. It may be opened

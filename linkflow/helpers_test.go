@@ -45,11 +45,19 @@ type world struct {
 // newWorld starts everything. change may change what the Flow is made of.
 func newWorld(t *testing.T, settings auth0test.Settings, change func(*Config)) *world {
 	t.Helper()
+	return newTenantWorld(t, func(cfg *auth0test.Config) {
+		settings.Organizations = cfg.Settings.Organizations
+		cfg.Settings = settings
+	}, change)
+}
+
+// newTenantWorld is newWorld for a tenant that differs in more than settings.
+func newTenantWorld(t *testing.T, changeTenant func(*auth0test.Config), change func(*Config)) *world {
+	t.Helper()
 	site := httptest.NewUnstartedServer(nil)
 	origin := "http://" + site.Listener.Addr().String()
 	seeds := auth0test.Seeds()
-	settings.Organizations = seeds.Settings.Organizations
-	seeds.Settings = settings
+	changeTenant(&seeds)
 	for i := range seeds.Clients {
 		if seeds.Clients[i].ClientID == "link-pages" {
 			seeds.Clients[i].Callbacks = append(seeds.Clients[i].Callbacks, origin+"/auth/callback")
@@ -272,7 +280,7 @@ func (b *browser) send(req *http.Request) *browser {
 func (b *browser) get(req *http.Request) {
 	b.Helper()
 	for name, values := range req.URL.Query() {
-		if slices.Contains([]string{"ticket", "code", "connect_code", "state"}, name) {
+		if slices.Contains([]string{"ticket", "code", "connect_code", "state", "id_token_hint"}, name) {
 			b.log.secret(values[0])
 		}
 	}

@@ -19,14 +19,16 @@ import (
 
 // linking is what a flow that links an identity knows besides.
 type linking struct {
-	AuthTime int64       `json:"auth_time,omitempty"` // of the first sign-in
-	MFA      bool        `json:"mfa,omitempty"`       // in the first sign-in
-	Address  string      `json:"address,omitempty"`   // that all steps have to come from
-	Offered  []candidate `json:"offered,omitempty"`   // other users that the person may turn out to be
-	Second   *proven     `json:"second,omitempty"`    // who signed in second
-	Tried    bool        `json:"tried,omitempty"`     // Auth0 was asked to join them, and may have done so
-	Already  bool        `json:"already,omitempty"`   // there was nothing to link
-	Unlinked string      `json:"unlinked,omitempty"`  // the connection of the identity that was just unlinked
+	AuthTime  int64       `json:"auth_time,omitempty"` // of the first sign-in
+	MFA       bool        `json:"mfa,omitempty"`       // in the first sign-in
+	Address   string      `json:"address,omitempty"`   // that all steps have to come from
+	Offered   []candidate `json:"offered,omitempty"`   // other users that the person may turn out to be
+	Second    *proven     `json:"second,omitempty"`    // who signed in second
+	Tried     bool        `json:"tried,omitempty"`     // Auth0 was asked to join them, and may have done so
+	Already   bool        `json:"already,omitempty"`   // there was nothing to link
+	Unchecked bool        `json:"unchecked,omitempty"` // whether it was linked, nobody can tell
+	ByAction  *byAction   `json:"by_action,omitempty"` // with ViaLinkAccount
+	Unlinked  string      `json:"unlinked,omitempty"`  // the connection of the identity that was just unlinked
 }
 
 // candidate is a user who may be the same person.
@@ -72,6 +74,12 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 		return f.notLinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
 	}
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if f.via == ViaLinkAccount {
+		s.Linking.ByAction = newByAction(token, u)
+		if f.mayGoUnread(err) {
+			return f.toLinkConfirm(r, s)
+		}
+	}
 	if err != nil {
 		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
 	}
@@ -85,6 +93,11 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 	if s.Linking.Offered, err = f.suggestions(r.Context(), s.Ticket, u); err != nil {
 		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
 	}
+	return f.toLinkConfirm(r, s)
+}
+
+// toLinkConfirm goes on to the page on which the person decides.
+func (f *Flow) toLinkConfirm(r *http.Request, s *flowState) answer {
 	cookies, err := f.keep(r, forLinkConfirm, s)
 	if err != nil {
 		return f.notLinkable(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})

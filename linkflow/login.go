@@ -87,24 +87,28 @@ func (how signIn) parameters() map[string]string {
 // beginLogin sends the person to sign in: the authorization code flow with PKCE
 // and nonce, for an access token of the API that the leg is about.
 func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn) answer {
+	ask := askedBy[leg]
+	if f.via == ViaLinkAccount && ask.api == toLink.api {
+		ask = toBeLinked // the Action does the rest
+	}
 	s.newState()
 	s.Verifier = oauth2.GenerateVerifier()
 	s.Nonce = rand.Text()
 	options := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(s.Verifier),
 		oauth2.SetAuthURLParam("nonce", s.Nonce),
-		oauth2.SetAuthURLParam("audience", f.vault.Issuer()+askedBy[leg].api),
+		oauth2.SetAuthURLParam("audience", f.vault.Issuer()+ask.api),
 	}
 	for name, value := range how.parameters() {
 		if value != "" {
 			options = append(options, oauth2.SetAuthURLParam(name, value))
 		}
 	}
-	if f.linking.RequireMFA && askedBy[leg].api == toLink.api {
+	if f.linking.RequireMFA && ask.api == toLink.api {
 		options = append(options, oauth2.SetAuthURLParam("acr_values", multiFactor))
 	}
 	config := f.oauth
-	config.Scopes = append([]string{"openid", "profile", "email"}, askedBy[leg].scopes...)
+	config.Scopes = append([]string{"openid", "profile", "email"}, ask.scopes...)
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
 		return f.refuse(r, s.about(Fault), &refusal{page: pageBroken, reason: "cookie", err: err})

@@ -156,7 +156,7 @@ func (f *Flow) forgetBoth(s *flowState) {
 func (f *Flow) linked(r *http.Request, s *flowState) answer {
 	next := &flowState{
 		ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Person: s.Person, Anyone: s.Anyone,
-		Linking: &linking{Already: s.Linking.Already}, Expiry: s.Ticket.Expiry,
+		Linking: &linking{Already: s.Linking.Already, Unchecked: s.Linking.Unchecked}, Expiry: s.Ticket.Expiry,
 	}
 	cookies, err := f.keep(r, forLinked, next)
 	if err != nil {
@@ -172,13 +172,19 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 // knows connected accounts only. Auth0's session in this browser is one of the user
 // that is gone, so that takes a sign-in.
 func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
+	if state, _ := f.outcomes.known(s.Ticket); state == Completed {
+		return f.finish(r, s, ending{}) // an agent has asked, and the vault serves the account
+	}
 	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}
 	name := "linked"
-	if s.Linking.Already {
+	switch {
+	case s.Linking.Already:
 		name = "linked_already"
+	case s.Linking.Unchecked:
+		name = "linked_unchecked"
 	}
 	_, offered := f.offers(s.Ticket.Connection)
 	text := f.request(s.Ticket)

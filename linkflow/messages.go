@@ -26,18 +26,23 @@ var (
 	pageAuth0Fails   = message{http.StatusBadGateway, "auth0_fails"}
 	pageBroken       = message{http.StatusInternalServerError, "broken"}
 
-	pageNotFresh        = message{http.StatusForbidden, "not_fresh"}
-	pageEmailUnverified = message{http.StatusForbidden, "email_unverified"}
-	pageFactorNeeded    = message{http.StatusForbidden, "factor_needed"}
-	pageOtherAddress    = message{http.StatusForbidden, "other_address"}
-	pageNothingToLink   = message{http.StatusOK, "nothing_to_link"}
-	pageSecondSignIn    = message{http.StatusForbidden, "second_sign_in"}
-	pageOtherConnection = message{http.StatusForbidden, "other_connection"}
-	pageNotTheOffered   = message{http.StatusForbidden, "not_the_offered"}
-	pageIdentityTaken   = message{http.StatusConflict, "identity_taken"}
-	pageChanged         = message{http.StatusConflict, "changed"}
-	pageNotLinked       = message{http.StatusBadGateway, "not_linked"}
-	pageUnclear         = message{http.StatusBadGateway, "unclear"}
+	pageNotFresh          = message{http.StatusForbidden, "not_fresh"}
+	pageEmailUnverified   = message{http.StatusForbidden, "email_unverified"}
+	pageFactorNeeded      = message{http.StatusForbidden, "factor_needed"}
+	pageOtherAddress      = message{http.StatusForbidden, "other_address"}
+	pageNothingToLink     = message{http.StatusOK, "nothing_to_link"}
+	pageSecondSignIn      = message{http.StatusForbidden, "second_sign_in"}
+	pageOtherConnection   = message{http.StatusForbidden, "other_connection"}
+	pageNotTheOffered     = message{http.StatusForbidden, "not_the_offered"}
+	pageIdentityTaken     = message{http.StatusConflict, "identity_taken"}
+	pageHintRefused       = message{http.StatusForbidden, "hint_refused"}
+	pagePerhapsTaken      = message{http.StatusForbidden, "perhaps_taken"}
+	pageOtherLinked       = message{http.StatusConflict, "other_linked"}
+	pageNotLinkedByAction = message{http.StatusBadGateway, "not_linked_by_action"}
+
+	pageChanged   = message{http.StatusConflict, "changed"}
+	pageNotLinked = message{http.StatusBadGateway, "not_linked"}
+	pageUnclear   = message{http.StatusBadGateway, "unclear"}
 
 	pageNotUnlinked = message{http.StatusBadGateway, "not_unlinked"}
 

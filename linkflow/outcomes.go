@@ -135,6 +135,16 @@ func (o *Outcomes) record(t ticket, state State) {
 	}
 }
 
+// lookNow has whoever waits for t ask the vault at once: something happened that may
+// suffice.
+func (o *Outcomes) lookNow(t ticket) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	entry := o.entry(t)
+	entry.urgency = atOnce
+	entry.wake()
+}
+
 // lookAgain makes everybody ask the vault who waits for the account that a flow
 // connected: the agent may have tried again and hold a newer ticket than the
 // one its user opened, and other agents wait for the account too.

@@ -23,12 +23,21 @@ func (f *Flow) showLinkConfirm(r *http.Request, s *flowState) answer {
 	text := f.request(s.Ticket)
 	data := linkConfirmPage{requestText: text, Person: s.Person, Own: s.Ticket.Own, Back: hostOf(s.ReturnTo), Flow: s.ID, Form: form}
 	if s.Linking.Offered == nil {
-		return f.show(http.StatusOK, "link_confirm.html", "link_confirm", text.vars(), data).with(cookie)
+		return f.show(http.StatusOK, "link_confirm.html", f.via.confirmName("link_confirm", "link_account"), text.vars(), data).with(cookie)
 	}
 	for _, connection := range s.Linking.connections() {
 		data.Offered = append(data.Offered, offeredText{connection, f.pages.texts.provider(connection)})
 	}
-	return f.show(http.StatusOK, "link_confirm.html", "link_offered", nil, data).with(cookie)
+	return f.show(http.StatusOK, "link_confirm.html", f.via.confirmName("link_offered", "link_account_offered"), nil, data).with(cookie)
+}
+
+// confirmName is what the page is called: who goes through the Action sees no other
+// one before the two are joined.
+func (v Via) confirmName(name, withAction string) string {
+	if v == ViaLinkAccount {
+		return withAction
+	}
+	return name
 }
 
 // postLinkConfirm is that decision.
@@ -39,6 +48,9 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 			connection = s.Ticket.Connection
 		} else if !slices.Contains(s.Linking.connections(), connection) {
 			break
+		}
+		if f.via == ViaLinkAccount {
+			return f.beginLinkAccount(r, s, connection)
 		}
 		return f.beginSecond(r, s, connection)
 	case "decline":

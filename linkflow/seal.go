@@ -39,15 +39,18 @@ const (
 	forLinkConfirm purpose = "link_confirm" // the person decides whether to prove another identity
 	forSecond      purpose = "second"       // the person signs in with that one
 	forMerge       purpose = "merge"        // the person decides whether to join the two
+	forLinkAccount purpose = "link_account" // the tenant's Action has them sign in there, and joins the two
 	forLinked      purpose = "linked"       // they are joined
 
 	forUnlinkLogin purpose = "unlink_login" // the person signs in to look at identities
 	forUnlink      purpose = "unlink"       // the person decides which to make a user of its own
+
+	forUnlinkAccount purpose = "unlink_account" // the tenant's Action does that
 )
 
 var purposes = []purpose{
 	forTicket, forForm, forSession, forLogin, forConfirm, forConnect, forEnd, forSignIn,
-	forLinkLogin, forLinkConfirm, forSecond, forMerge, forLinked, forUnlinkLogin, forUnlink,
+	forLinkLogin, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked, forUnlinkLogin, forUnlink, forUnlinkAccount,
 }
 
 const (

@@ -63,6 +63,9 @@ func (s *flowState) secrets() []string {
 	if s.Linking != nil && s.Linking.Second != nil {
 		secrets = append(secrets, s.Linking.Second.IDToken, s.Linking.Second.AccessToken)
 	}
+	if s.Linking != nil && s.Linking.ByAction != nil {
+		secrets = append(secrets, s.Linking.ByAction.IDToken)
+	}
 	return secrets
 }
 

@@ -23,7 +23,7 @@ func (f *Flow) showUnlink(r *http.Request) answer {
 	if errors.Join(errFlow, errSub) != nil {
 		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "unlink_malformed"})
 	}
-	s, _, err := f.flowOf(r, flow, forUnlink)
+	s, _, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
 	switch {
 	case nobody(err):
 		return f.askToSignInToUnlink(r)
@@ -156,6 +156,9 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), managementRefusal(err, pageAuth0Fails)).with(f.drop(r, s)...)
 	}
+	if f.via == ViaLinkAccount {
+		s.Linking.ByAction = newByAction(token, u)
+	}
 	if no := f.rulesOn(u, s.Linking.MFA); no != nil {
 		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 	}
@@ -170,7 +173,7 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 // unlink makes an identity a user of its own, and believes in it when Auth0 does
 // not list it any more.
 func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
-	s, _, err := f.flowOf(r, flow, forUnlink)
+	s, _, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
 	switch {
 	case nobody(err):
 		return f.askToSignInToUnlink(r)
@@ -190,6 +193,9 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 	if !ok { // unlinked meanwhile, or the first one
 		return redirect(f.pageOfUnlink(s, ""))
 	}
+	if f.via == ViaLinkAccount {
+		return f.beginUnlinkAccount(r, s, u, i)
+	}
 	failed := f.separate(r.Context(), s, i)
 	f.vault.ForgetUser(s.Ticket.Subject) // also when the answer was lost
 	f.vault.ForgetUser(sub)
@@ -200,9 +206,15 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 	if u.has(sub) {
 		return f.notUnlinked(r, s, event, managementRefusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
 	}
-	event.Kind, event.Connection = IdentityUnlinked, i.connection
+	return f.unlinked(r, s, candidate{i.connection, sub})
+}
+
+// unlinked ends the unlinking: Auth0 lists the identity no more.
+func (f *Flow) unlinked(r *http.Request, s *flowState, gone candidate) answer {
+	event := byUser(IdentityUnlinked, s.Ticket)
+	event.Connection, event.Identity = gone.Connection, gone.Subject
 	f.tell(r.Context(), event)
-	s.Linking.Unlinked = i.connection
+	s.Linking.Unlinked = gone.Connection
 	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
 	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
 }

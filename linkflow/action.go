@@ -1,0 +1,135 @@
+package linkflow
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+)
+
+// What the tenant's account-linking Action came to.
+
+// throughAction are the legs in which the Action has a part.
+var throughAction = []purpose{forLinkAccount, forUnlinkAccount}
+
+// actionRefusals are those of the Action that Auth0 published (of 2025-03-21), by
+// the description that comes with access_denied.
+var actionRefusals = map[string]message{
+	"ID_TOKEN_HINT Invalid: The `id_token_hint` does not conform to the authorization policy": pageHintRefused,
+	"You must perform MFA for account linking":                                                pageFactorNeeded,
+	"Email Verification is required for account linking":                                      pageEmailUnverified,
+	"Unexpected Error trying to start account linking":                                        pageNotLinked,
+	"Failed to complete account linking":                                                      pageSecondSignIn,
+	"Failed to link users":                                                                    pageNotLinked,
+	"error linking":                                                                           pagePerhapsTaken,
+}
+
+// asRefusal is what to say when the Action, or Auth0 itself, ended a leg. What they
+// say is for the operator.
+func (q *callbackQuery) asRefusal(s *flowState, otherwise message) *refusal {
+	page := otherwise
+	if q.Error == "access_denied" {
+		page = cmp.Or(actionRefusals[q.Description], otherwise)
+	}
+	return &refusal{page: page, reason: "linking_action", err: q.asError(s)}
+}
+
+// notLinkedByAction ends a leg that the Action, or Auth0 itself, ended. If it does
+// not take the sign-in, it takes another one.
+func (f *Flow) notLinkedByAction(r *http.Request, s *flowState, q *callbackQuery) answer {
+	no := q.asRefusal(s, pageNotLinked)
+	if no.page == pageHintRefused {
+		return f.notLinkable(r, s, no)
+	}
+	return f.notProved(r, s, no)
+}
+
+// linkedByAction goes on when the Action has let the person through. Only their
+// identities tell whether it linked anything.
+func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer {
+	u, no, err := f.backFromAction(r, s, code)
+	switch {
+	case no != nil:
+		return f.notProved(r, s, no)
+	case err != nil:
+		s.Linking.Unchecked = true
+		return f.linked(r, s)
+	}
+	added := u.since(s.Linking.ByAction.Before)
+	for _, i := range added {
+		f.vault.ForgetUser(i.sub())
+		event := byUser(IdentityLinked, s.Ticket)
+		event.Connection, event.Identity = i.connection, i.sub()
+		f.tell(r.Context(), event)
+	}
+	switch {
+	case len(added) == 0:
+		return f.notProved(r, s, &refusal{page: pageNotLinkedByAction, reason: "not_linked"})
+	case !slices.ContainsFunc(added, func(i identity) bool { return i.connection == s.Ticket.Connection }):
+		no := &refusal{page: pageOtherLinked, reason: "wrong_connection"} // which the Action does not look at
+		no.data.Identities = true
+		return f.notProved(r, s, no)
+	}
+	f.outcomes.lookNow(s.Ticket)
+	return f.linked(r, s)
+}
+
+// since returns the identities of u that are not among before. If before is not
+// known, any but the first may be new.
+func (u *user) since(before []string) (added []identity) {
+	for _, i := range u.identities[1:] {
+		if !slices.Contains(before, i.sub()) {
+			added = append(added, i)
+		}
+	}
+	return added
+}
+
+// unlinkedByAction is linkedByAction for an identity that was to go.
+func (f *Flow) unlinkedByAction(r *http.Request, s *flowState, code string) answer {
+	u, no, err := f.backFromAction(r, s, code)
+	gone := s.Linking.ByAction.Unlinks
+	f.vault.ForgetUser(gone.Subject)
+	switch {
+	case no != nil:
+		return f.keptByAction(r, s, no)
+	case err != nil:
+		return f.keptByAction(r, s, managementRefusal(err, pageUnclear))
+	case u.has(gone.Subject):
+		return f.keptByAction(r, s, &refusal{page: pageNotUnlinked, reason: "not_unlinked"})
+	}
+	return f.unlinked(r, s, gone)
+}
+
+// notUnlinkedByAction ends such a leg that the Action, or Auth0 itself, ended.
+func (f *Flow) notUnlinkedByAction(r *http.Request, s *flowState, q *callbackQuery) answer {
+	return f.keptByAction(r, s, q.asRefusal(s, pageNotUnlinked))
+}
+
+// keptByAction says why an identity stays, or that it is not known whether it does.
+func (f *Flow) keptByAction(r *http.Request, s *flowState, no *refusal) answer {
+	event := byUser(Refused, s.Ticket)
+	event.Identity = s.Linking.ByAction.Unlinks.Subject
+	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
+	return f.notUnlinked(r, s, event, no).with(cookies...)
+}
+
+// backFromAction redeems the code of a leg through the Action, and reads the user
+// as they are now: no says why the code does not count, err why nobody can read
+// them.
+func (f *Flow) backFromAction(r *http.Request, s *flowState, code string) (u *user, no *refusal, err error) {
+	f.vault.ForgetUser(s.Ticket.Subject) // whatever comes, the Action has done its part
+	id, _, err := f.finishLogin(r.Context(), s, code)
+	if err != nil {
+		return nil, loginRefusal(err), nil
+	}
+	if id.Subject != s.Ticket.Subject || id.OrgID != s.Ticket.OrgID {
+		return nil, &refusal{page: pageWrongPerson, reason: "wrong_user"}, nil
+	}
+	u, err = f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	if err != nil {
+		event := byUser(Fault, s.Ticket)
+		event.Reason, event.Err = managementRefusal(err, pageUnclear).reason, err
+		f.tell(r.Context(), event)
+	}
+	return u, nil, err
+}

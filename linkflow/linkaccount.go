@@ -1,0 +1,127 @@
+package linkflow
+
+import (
+	"crypto/rand"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+)
+
+// With ViaLinkAccount the tenant's account-linking Action links ("Client-Initiated
+// Account Linking"). It is asked by an authorization request with a scope of its
+// own and an ID token that says who asks; it has the person sign in at the
+// connection, and joins the two. What came of it the identities tell, see action.go.
+
+// What such a request asks for. Auth0 itself knows neither link_account nor
+// unlink_account: without the Action, or where it does not allow this application,
+// the request is a sign-in like any other.
+var (
+	toLinkByAction   = []string{"link_account", "openid", "profile", "offline_access"}
+	toUnlinkByAction = []string{"unlink_account", "openid", "profile", "offline_access"}
+)
+
+// hintLife is how old the sign-in may be whose ID token says who asks. The Action
+// takes ten minutes, of which one is left for the way there.
+const hintLife = 9 * time.Minute
+
+// byAction is what a flow knows besides that the Action has a part in.
+type byAction struct {
+	IDToken string    `json:"id_token"`         // of the sign-in with which the flow began
+	Before  []string  `json:"before,omitempty"` // the person's identities then, by sub; nil: not known
+	Unlinks candidate `json:"unlinks,omitzero"` // the identity that is to go
+}
+
+// newByAction notes who signed in. u is nil if that user cannot be read.
+func newByAction(token *oauth2.Token, u *user) *byAction {
+	a := &byAction{}
+	a.IDToken, _ = token.Extra("id_token").(string)
+	if u != nil {
+		for _, i := range u.identities {
+			a.Before = append(a.Before, i.sub())
+		}
+	}
+	return a
+}
+
+// mayGoUnread tells whether a flow may go on whose person's identities nobody may
+// read: the Action links all the same, and that it did is not claimed.
+func (f *Flow) mayGoUnread(err error) bool {
+	return forbidden(err) && f.via == ViaLinkAccount && !f.linking.RequireVerifiedEmail && !f.linking.RequireMFA
+}
+
+// beginLinkAccount has the Action link the person's identity at a connection.
+func (f *Flow) beginLinkAccount(r *http.Request, s *flowState, connection string) answer {
+	if time.Since(time.Unix(s.Linking.AuthTime, 0)) > hintLife {
+		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
+	}
+	s.Ticket.Connection = connection
+	onward, no := f.goThroughAction(r, forLinkAccount, s, toLinkByAction, connection)
+	if no != nil {
+		return f.notProved(r, s, no)
+	}
+	return onward
+}
+
+// beginUnlinkAccount has the Action unlink an identity of u. It is told no more than
+// the connection, so there must be no other one there.
+func (f *Flow) beginUnlinkAccount(r *http.Request, s *flowState, u *user, i identity) answer {
+	s.Linking.ByAction.Unlinks = candidate{i.connection, i.sub()}
+	for _, other := range u.identities {
+		if other.connection == i.connection && other != i {
+			return f.keptByAction(r, s, &refusal{page: pageNotUnlinked, reason: "several_at_connection"})
+		}
+	}
+	onward, no := f.goThroughAction(r, forUnlinkAccount, s, toUnlinkByAction, i.connection)
+	if no != nil {
+		return f.keptByAction(r, s, no)
+	}
+	return onward
+}
+
+// goThroughAction sends the person to sign in as whom they are, where the Action
+// takes over.
+func (f *Flow) goThroughAction(r *http.Request, leg purpose, s *flowState, scopes []string, connection string) (answer, *refusal) {
+	s.newState()
+	s.Verifier = oauth2.GenerateVerifier()
+	s.Nonce = rand.Text()
+	params := url.Values{
+		"response_type":              {"code"},
+		"client_id":                  {f.oauth.ClientID},
+		"redirect_uri":               {f.oauth.RedirectURL},
+		"state":                      {s.State},
+		"nonce":                      {s.Nonce},
+		"code_challenge":             {digest(s.Verifier)}, // S256 of RFC 7636 §4.2
+		"code_challenge_method":      {"S256"},
+		"scope":                      {strings.Join(scopes, " ")},
+		"requested_connection":       {connection},
+		"requested_connection_scope": {strings.Join(s.Ticket.Scopes, " ")},
+		"id_token_hint":              {s.Linking.ByAction.IDToken},
+		"organization":               {s.Ticket.OrgID},
+	}
+	maps.DeleteFunc(params, func(_ string, values []string) bool { return values[0] == "" })
+	target, err := f.authorizeURL(r.Context(), params)
+	if err != nil {
+		return answer{}, requestRefusal(err)
+	}
+	cookies, err := f.keep(r, leg, s)
+	if err != nil {
+		return answer{}, &refusal{page: pageBroken, reason: "cookie", err: err}
+	}
+	f.tell(r.Context(), byUser(Confirmed, s.Ticket))
+	return f.goOn(target).with(cookies...), nil
+}
+
+// requestRefusal is what to say when an authorization request cannot be made.
+func requestRefusal(err error) *refusal {
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return &refusal{page: pageAuth0Fails, reason: e.Reason, err: err}
+	}
+	return &refusal{page: pageAuth0Fails, reason: "authorization_request", err: err}
+}

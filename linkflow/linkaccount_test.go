@@ -1,0 +1,380 @@
+package linkflow
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// Linking by the tenant's account-linking Action, as Auth0 published it.
+
+// actionWorld is a tenant with that Action, which links come through.
+func actionWorld(t *testing.T, changes ...func(*auth0test.Config)) *world {
+	t.Helper()
+	return newTenantWorld(t, func(cfg *auth0test.Config) {
+		cfg.AddAccountLinking()
+		for _, change := range changes {
+			change(cfg)
+		}
+	}, func(c *Config) {
+		c.Via = ViaLinkAccount
+		c.Offers = func(connection string) ([]string, bool) { return calendar.Scopes, connection == "google-oauth2" }
+	})
+}
+
+// secret gives the Action a secret, or takes it away.
+func secret(name, value string) func(*auth0test.Config) {
+	return func(cfg *auth0test.Config) {
+		cfg.Actions[0].Secrets[name] = value
+		if value == "" {
+			delete(cfg.Actions[0].Secrets, name)
+		}
+	}
+}
+
+// ofAlice changes alice.
+func ofAlice(change func(*auth0test.User)) func(*auth0test.Config) {
+	return func(cfg *auth0test.Config) {
+		for i := range cfg.Users {
+			if cfg.Users[i].UserID == "auth0|alice" {
+				change(&cfg.Users[i])
+			}
+		}
+	}
+}
+
+// identitiesOf are a user's, as the tenant has them.
+func (w *world) identitiesOf(id string) (list []string) {
+	for _, u := range w.tenant.Config().Users {
+		if u.UserID == id {
+			for _, i := range u.Identities {
+				list = append(list, i.Connection)
+			}
+		}
+	}
+	return list
+}
+
+// wantIdentities checks alice's.
+func (w *world) wantIdentities(want ...string) {
+	w.Helper()
+	if got := w.identitiesOf("auth0|alice"); !slices.Equal(got[1:], want) {
+		w.Errorf("alice has the identities %v, want %v besides her own", got, want)
+	}
+}
+
+// headed is the title of a page about Google.
+func headed(page string) string {
+	pages, err := loadPages(nil)
+	if err != nil {
+		panic(err)
+	}
+	return html.EscapeString(pages.texts.say(page+".title", variables{"provider": "Google"}))
+}
+
+// reseal changes what the browser keeps of its flow.
+func (b *browser) reseal(leg purpose, change func(*flowState)) {
+	b.Helper()
+	req, err := http.NewRequest(http.MethodGet, b.site.URL, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range b.jar.Cookies(req.URL) {
+		req.AddCookie(c)
+	}
+	s, _, err := b.flow.flowOf(req, b.at.Query().Get("flow"), leg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	change(s)
+	cookies, err := b.flow.keep(req, leg, s)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.jar.SetCookies(req.URL, cookies)
+}
+
+// watch notes where the browser goes.
+func (b *browser) watch() *[]*url.URL {
+	var seen []*url.URL
+	b.before = func(r *http.Request) bool { seen = append(seen, r.URL); return true }
+	return &seen
+}
+
+// toLinkAccount goes as far as the page of the second sign-in.
+func (b *browser) toLinkAccount(link *Link) *browser {
+	b.Helper()
+	return b.toConfirm(link).want(200, "becomes a part of yours at once").press("action", "prove")
+}
+
+func TestTheActionLinksAndTheFlowGoesOnToConnect(t *testing.T) {
+	w := actionWorld(t)
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser()
+	seen := b.watch()
+	b.toLinkAccount(link).consent("allow").want(200, headed("linked"))
+	w.wantIdentities("google-oauth2")
+	w.wantState(alice, link, Pending) // identities do not feed the vault
+	b.press("action", "connect").signIn("alice").want(200, "Connect").press("action", "connect").consent("allow").want(200, "is connected")
+	w.wantState(alice, link, Completed)
+	want := []Kind{Started, SignedIn, Confirmed, IdentityLinked, Started, SignedIn, Confirmed, Linked}
+	if !slices.Equal(w.log.kinds(), want) {
+		t.Errorf("the operator was told %v, want %v", w.log.kinds(), want)
+	}
+	for _, u := range *seen {
+		if q := u.Query(); q.Get("scope") == "link_account openid profile offline_access" {
+			if q.Get("requested_connection") != "google-oauth2" || q.Get("requested_connection_scope") != calendarScope ||
+				q.Get("id_token_hint") == "" || q.Get("code_challenge_method") != "S256" || q.Get("nonce") == "" || q.Get("state") == "" {
+				t.Errorf("the Action was asked by %s", u)
+			}
+			return
+		}
+	}
+	t.Error("the Action was not asked")
+}
+
+func TestAPushedRequestShowsTheHintToNobody(t *testing.T) {
+	w := actionWorld(t, func(cfg *auth0test.Config) { cfg.Settings.PushedAuthorizationRequestsSupported = true })
+	b := w.browser()
+	seen := b.watch()
+	b.toLinkAccount(w.link(w.alice(), calendar))
+	// Auth0 drops requested_connection, so the person has to say it again.
+	b.press("connection", "google-oauth2").consent("allow").want(200, headed("linked"))
+	w.wantIdentities("google-oauth2")
+	for _, u := range *seen {
+		if u.Query().Has("id_token_hint") {
+			t.Errorf("the hint is in %s", u)
+		}
+	}
+}
+
+func TestAnotherAccountThanTheRequestedOneIsNoSuccess(t *testing.T) {
+	w := actionWorld(t, func(cfg *auth0test.Config) { cfg.Settings.PushedAuthorizationRequestsSupported = true })
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser().toLinkAccount(link)
+	b.press("connection", "github").consent("allow").wantRefused(409, "wrong_connection").want(409, "/auth/unlink")
+	w.wantIdentities("github") // the Action does not look
+	w.wantState(alice, link, Pending)
+}
+
+func TestEveryRefusalOfTheActionSaysWhatToDo(t *testing.T) {
+	enrolled := ofAlice(func(u *auth0test.User) { u.Authenticators = []auth0test.Authenticator{{Type: "otp"}} })
+	unverified := ofAlice(func(u *auth0test.User) { u.EmailVerified = false })
+	noGrant := func(cfg *auth0test.Config) {
+		cfg.ClientGrants = slices.DeleteFunc(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "account-linking" })
+	}
+	conflict := auth0test.Fault{Path: "/api/v2/users/auth0|alice/identities", Status: new(409)}
+	for name, c := range map[string]struct {
+		changes []func(*auth0test.Config)
+		fault   auth0test.Fault
+		second  string // what the person does in the second sign-in; empty if there is none
+		want    message
+	}{
+		"R2": {changes: []func(*auth0test.Config){secret("ENFORCE_MFA", "yes"), enrolled}, want: pageFactorNeeded},
+		"R3": {changes: []func(*auth0test.Config){secret("ENFORCE_EMAIL_VERIFICATION", "yes"), unverified}, want: pageEmailUnverified},
+		"R4": {changes: []func(*auth0test.Config){secret("ACTION_SECRET", "")}, want: pageNotLinked},
+		"R5": {second: "deny", want: pageSecondSignIn},
+		"R6": {changes: []func(*auth0test.Config){noGrant}, second: "allow", want: pageNotLinked},
+		"R7": {fault: conflict, second: "allow", want: pagePerhapsTaken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := actionWorld(t, c.changes...)
+			if c.fault.Path != "" {
+				if err := w.tenant.AddFault(c.fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			alice := w.alice()
+			link := w.link(alice, calendar)
+			b := w.browser().toLinkAccount(link)
+			if c.second != "" {
+				b.consent(c.second)
+			}
+			b.wantRefused(c.want.status, "linking_action").want(c.want.status, headed(c.want.name))
+			if strings.Contains(b.body, "MFA for account") || strings.Contains(b.body, "error linking") {
+				t.Error("the Action's words are shown")
+			}
+			b.want(c.want.status, "Go on where you were")
+			w.wantIdentities()
+			w.wantState(alice, link, Pending)
+		})
+	}
+}
+
+// R1, as it happens: somebody else has signed in since.
+func TestAHintOfSomebodyElseThanWhoIsSignedInIsRefused(t *testing.T) {
+	w := actionWorld(t)
+	alice := w.alice()
+	b := w.browser().toConfirm(w.link(alice, calendar)).want(200, "Sign in there")
+	other := w.browser()
+	other.client, other.jar = b.client, b.jar
+	other.open(w.link(w.caller("auth0|bob", "demo-agent", nil), calendar).URL).press("", "").signIn("bob").want(200, "Sign in there")
+	b.press("action", "prove").wantRefused(403, "linking_action").want(403, headed(pageHintRefused.name))
+	b.want(403, "Try again")
+	w.wantIdentities()
+	again := regexp.MustCompile(`href="(/auth/connect[^"]*)"`).FindStringSubmatch(b.body)
+	b.open(w.site.URL+html.UnescapeString(again[1])).press("", "").signIn("alice").press("action", "prove").consent("allow")
+	b.want(200, headed("linked"))
+}
+
+func TestDescriptionsThatNobodyKnowsEndOnAGeneralPage(t *testing.T) {
+	for _, reason := range []string{"<b>You are hacked</b>", "error linking ", "Access denied"} {
+		w := actionWorld(t, func(cfg *auth0test.Config) {
+			cfg.Actions = []auth0test.Action{{Name: "other", OnExecutePostLogin: func(e *auth0test.PostLoginEvent, api *auth0test.PostLoginAPI) {
+				if slices.Contains(e.Transaction.RequestedScopes, "link_account") {
+					api.Deny(reason)
+				}
+			}}}
+		})
+		b := w.browser().toLinkAccount(w.link(w.alice(), calendar))
+		b.wantRefused(pageNotLinked.status, "linking_action").want(pageNotLinked.status, headed(pageNotLinked.name))
+		if strings.Contains(b.body, "hacked") {
+			t.Error("the description is shown")
+		}
+	}
+}
+
+func TestAClientThatTheActionDoesNotAllowClaimsNothing(t *testing.T) {
+	w := actionWorld(t, secret("ALLOWED_CLIENT_IDS", "demo-agent, link-pages"))
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	w.browser().toLinkAccount(link).wantRefused(502, "not_linked").want(502, headed(pageNotLinkedByAction.name))
+	w.wantIdentities()
+	w.wantState(alice, link, Pending)
+}
+
+func TestASignInThatIsTooOldForTheActionIsMadeAgain(t *testing.T) {
+	w := actionWorld(t)
+	b := w.browser().toConfirm(w.link(w.alice(), calendar))
+	b.reseal(forLinkConfirm, func(s *flowState) { s.Linking.AuthTime -= int64((11 * time.Minute).Seconds()) })
+	seen := b.watch()
+	b.press("action", "prove").want(200, `name="password"`)
+	for _, u := range *seen {
+		if u.Query().Has("id_token_hint") {
+			t.Errorf("the Action was asked with it: %s", u)
+		}
+	}
+	b.signIn("alice").press("action", "prove").consent("allow").want(200, headed("linked"))
+}
+
+func TestAHintIsTenMinutesOldAtMost(t *testing.T) {
+	for minutes, refused := range map[time.Duration]bool{9: false, 11: true} {
+		w := actionWorld(t)
+		b := w.browser().toConfirm(w.link(w.alice(), calendar))
+		tokens, err := w.tenant.IssueToken(auth0test.TokenRequest{ // an ID token in all that the Action looks at
+			User: "auth0|alice", ClientID: "link-pages", Audience: "link-pages",
+			Claims: map[string]any{"iat": time.Now().Add(-minutes * time.Minute).Unix()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.reseal(forLinkConfirm, func(s *flowState) { s.Linking.ByAction.IDToken = tokens.AccessToken })
+		b.press("action", "prove")
+		if refused {
+			b.wantRefused(403, "linking_action").want(403, headed("hint_refused")).want(403, "Try again")
+		} else {
+			b.want(200, "wants to access your Google account")
+		}
+		w.wantIdentities()
+	}
+}
+
+func TestWhoIsLinkedAlreadyIsSentThroughNoAction(t *testing.T) {
+	w := actionWorld(t, ofAlice(func(u *auth0test.User) {
+		u.Identities = []auth0test.Identity{{Connection: "google-oauth2", Provider: "google-oauth2", UserID: "1234", IsSocial: true}}
+	}))
+	b := w.browser()
+	seen := b.watch()
+	b.toConfirm(w.link(w.alice(), calendar)).want(200, headed("linked_already"))
+	for _, u := range *seen {
+		if strings.Contains(u.Query().Get("scope"), "link_account") {
+			t.Errorf("the browser went to %s", u)
+		}
+	}
+	b.press("action", "connect").signIn("alice").press("action", "connect").consent("allow").want(200, "is connected")
+}
+
+func TestWhatNobodyCanReadIsNotClaimed(t *testing.T) {
+	w := actionWorld(t)
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	forbidden := auth0test.Fault{
+		Path: "/api/v2/users/auth0|alice", Status: new(403),
+		Body: map[string]any{"statusCode": 403, "error": "Forbidden", "message": "Insufficient scope", "errorCode": "insufficient_scope"},
+	}
+	for range 2 { // before the Action and after it
+		if err := w.tenant.AddFault(forbidden); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := w.browser().toLinkAccount(link).consent("allow").want(200, headed("linked_unchecked"))
+	if e := w.log.last(); e.Kind != Fault || e.Reason != "management_403" {
+		t.Errorf("the operator was told %+v", e)
+	}
+	b.press("action", "connect").signIn("alice").press("action", "connect").consent("allow").want(200, "is connected")
+}
+
+func TestWithRulesWhatNobodyCanReadIsNotLinked(t *testing.T) {
+	w := actionWorld(t)
+	w.flow.linking.RequireVerifiedEmail = true
+	if err := w.tenant.AddFault(auth0test.Fault{Path: "/api/v2/users/auth0|alice", Status: new(403), Body: map[string]any{"statusCode": 403}}); err != nil {
+		t.Fatal(err)
+	}
+	w.browser().toConfirm(w.link(w.alice(), calendar)).wantRefused(502, "management_403")
+}
+
+// On a tenant of 2025 a login through the provider feeds the vault.
+func TestWhereIdentitiesFeedTheVaultThereIsNothingToConnect(t *testing.T) {
+	w := actionWorld(t, func(cfg *auth0test.Config) { cfg.Settings.IdentitiesFeedVault = true })
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser()
+	b.toLinkAccount(link).consent("allow").want(200, headed("linked"))
+	w.wantState(alice, link, Completed)
+	b.open(b.at.String()).want(200, "is connected")
+	w.wantNotConnected()
+}
+
+func TestTheActionUnlinksToo(t *testing.T) {
+	w := actionWorld(t, ofAlice(withGitHub))
+	b := w.browser().toUnlink()
+	b.press("action", "unlink").signIn("alice").want(200, "GitHub is an account of its own again")
+	w.wantIdentities()
+	if e := w.log.last(); e.Kind != IdentityUnlinked || e.Identity != "github|77" || e.Connection != "github" {
+		t.Errorf("the operator was told %+v", e)
+	}
+}
+
+func TestAnUnlinkingThatDidNothingIsNotClaimed(t *testing.T) {
+	w := actionWorld(t, ofAlice(withGitHub), secret("ALLOWED_CLIENT_IDS", "other"))
+	w.browser().toUnlink().press("action", "unlink").wantRefused(502, "not_unlinked").want(502, "Go on where you were")
+	w.wantIdentities("github")
+}
+
+func TestTheActionUnlinksNoneOfSeveralAtOneConnection(t *testing.T) {
+	w := actionWorld(t, ofAlice(withGitHub), ofAlice(func(u *auth0test.User) {
+		u.Identities = append(u.Identities, auth0test.Identity{Connection: "github", Provider: "github", UserID: "78", IsSocial: true})
+	}))
+	w.browser().toUnlink().press("action", "unlink").wantRefused(502, "several_at_connection")
+	w.wantIdentities("github", "github")
+}
+
+func withGitHub(u *auth0test.User) {
+	u.Identities = append(u.Identities, auth0test.Identity{Connection: "github", Provider: "github", UserID: "77", IsSocial: true})
+}
+
+// toUnlink goes as far as the page that asks whether to unlink.
+func (b *browser) toUnlink() *browser {
+	b.Helper()
+	b.open(b.site.URL+"/auth/unlink").press("action", "sign_in").signIn("alice").want(200, "GitHub")
+	return b.open(b.at.String() + "&identity=" + url.QueryEscape("github|77"))
+}
