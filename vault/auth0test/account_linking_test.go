@@ -198,9 +198,28 @@ func TestR1HintMustBeARecentOneOfThisUserAndClient(t *testing.T) {
 	m.notLinked("HS256", r1, m.link("1"))
 }
 
-// Protocol H.4 #14, and one that is just young enough.
+// Protocol H.4 #14.
+func TestR1HintOfElevenMinutesAgo(t *testing.T) {
+	s := tenant(t, withLinking())
+	l := startRun(t, s)
+	// An ID token issued when one likes: IssueToken overrides the claims of access
+	// tokens only, and the Action cannot tell them apart.
+	issued := func(ago time.Duration) string {
+		return accessToken(t, s, func(r *auth0test.TokenRequest) {
+			at := time.Now().Add(-ago).Unix()
+			r.Claims = map[string]any{"aud": "demo-agent", "iat": at, "exp": at + 36000}
+		})
+	}
+	l.notLinked("11 minutes", r1, l.link("1", "id_token_hint", issued(11*time.Minute)))
+	l.notLinked("in a minute", r1, l.link("1", "id_token_hint", issued(-time.Minute)))
+	if q := l.link("1", "id_token_hint", issued(9*time.Minute)); q.Get("code") == "" {
+		t.Errorf("9 minutes: %v", q)
+	}
+}
+
+// To the second.
 func TestR1HintIsTenMinutesOldAtMost(t *testing.T) {
-	for age, reason := range map[time.Duration]string{10 * time.Minute: "", 11 * time.Minute: r1} {
+	for age, reason := range map[time.Duration]string{10 * time.Minute: "", 10*time.Minute + time.Second: r1} {
 		synctest.Test(t, func(t *testing.T) {
 			s, b := unheard(t, withLinking())
 			l := linkRun{b, s}
@@ -488,5 +507,18 @@ func TestPushedLinkRequestLosesTheConnection(t *testing.T) {
 	page, at := l.open(s.URL + "/authorize?" + values("client_id", "demo-agent", "request_uri", a.JSON["request_uri"].(string), "requested_connection", "github").Encode())
 	if !strings.HasPrefix(at, s.URL+"/u/login") || !strings.Contains(page.Body, `name="password"`) {
 		t.Errorf("the second login is at %s: %d", at, page.Status)
+	}
+}
+
+// With the behaviour of 2025 the second login fills the vault, and the link takes
+// what it has along.
+func TestLinkingFeedsTheVaultAsItDidIn2025(t *testing.T) {
+	s := tenant(t, withLinking(), settings(func(set *auth0test.Settings) { set.IdentitiesFeedVault = true }))
+	l := startRun(t, s)
+	if q := l.link("4711"); q.Get("code") == "" {
+		t.Fatalf("%v", q)
+	}
+	if a := exchange(t, s, accessToken(t, s), "connection", "github", "login_hint", "4711"); a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }

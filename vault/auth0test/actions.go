@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"time"
@@ -94,6 +95,19 @@ func (api *PostLoginAPI) ChallengeWithAny(factors ...string) { api.challenge = f
 // EnrollWithAny is api.authentication.enrollWithAny: one of these factors has to
 // be enrolled. The login fails when the user has them all.
 func (api *PostLoginAPI) EnrollWithAny(factors ...string) { api.enroll = factors }
+
+func (cfg *Config) checkActions() error {
+	seen := map[string]bool{}
+	for _, a := range cfg.Actions {
+		if err := unique(seen, "action", a.Name); err != nil {
+			return err
+		}
+		if a.builtIn() && a.Name != AccountLinking {
+			return fmt.Errorf("action %q: it has no functions, and the one that is built in is called %s", a.Name, AccountLinking)
+		}
+	}
+	return nil
+}
 
 // takeFunctions puts an Action's functions back after JSON, which has none.
 func (cfg *Config) takeFunctions(from []Action) {

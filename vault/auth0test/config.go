@@ -235,19 +235,6 @@ type UserPermission struct {
 	ResourceServerIdentifier string `json:"resource_server_identifier"`
 }
 
-// ProviderAccount is somebody's account at a stand-in.
-type ProviderAccount struct {
-	// Strategy says which stand-in: google-oauth2 or github.
-	Strategy string `json:"strategy"`
-	// Account is the provider's user id.
-	Account string `json:"account"`
-	Email   string `json:"email,omitempty"`
-	// EmailVerified defaults to true.
-	EmailVerified *bool `json:"email_verified,omitempty"`
-	// Name defaults to the e-mail address up to the @.
-	Name string `json:"name,omitempty"`
-}
-
 // UserAccount is an account connected before the tenant starts.
 type UserAccount struct {
 	Connection string `json:"connection"`
@@ -411,13 +398,6 @@ func (c *Connection) fillDefaults() {
 	if c.Authentication == nil {
 		c.Authentication = &Active{true}
 	}
-}
-
-func (a *ProviderAccount) fillDefaults() {
-	if a.EmailVerified == nil {
-		a.EmailVerified = new(true)
-	}
-	setDefault(&a.Name, localPart(a.Email))
 }
 
 func (u *User) fillDefaults() {

@@ -50,6 +50,15 @@ func TestConfigFromJSON(t *testing.T) {
 	}
 }
 
+func TestActionsFromJSON(t *testing.T) {
+	cfg, err := auth0test.ParseConfig([]byte(`{"actions": [
+		{"name": "account-linking", "secrets": {"AUTH0_CLIENT_ID": "x"}, "configuration": {"ENFORCE_MFA": "yes"}}]}`))
+	if err != nil || len(cfg.Actions) != 1 || cfg.Actions[0].Name != auth0test.AccountLinking ||
+		cfg.Actions[0].Secrets["AUTH0_CLIENT_ID"] != "x" || cfg.Actions[0].Configuration["ENFORCE_MFA"] != "yes" {
+		t.Errorf("%+v, %v", cfg.Actions, err)
+	}
+}
+
 func TestConfigDefaultsAreThoseOfTheManagementAPI(t *testing.T) {
 	cfg, _ := auth0test.ParseConfig([]byte(smallConfig))
 	s := auth0test.NewServer(cfg)

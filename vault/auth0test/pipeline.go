@@ -107,7 +107,7 @@ func (t *Tenant) event(r *http.Request, tx *transaction, user *User, action Acti
 	e.Authentication.Methods = slices.Clone(tx.session.methods)
 	e.Client.ClientID, e.Client.Name, e.Client.Metadata = tx.client.ClientID, tx.client.Name, tx.client.ClientMetadata
 	e.Connection.Name = tx.session.connection
-	e.Connection.Strategy = "auth0"
+	e.Connection.Strategy = databaseProvider
 	if c := t.cfg().connection(tx.session.connection); c != nil {
 		e.Connection.Strategy = c.Strategy
 	}

@@ -9,6 +9,28 @@ import (
 	"strings"
 )
 
+// ProviderAccount is somebody's account at a stand-in.
+type ProviderAccount struct {
+	// Strategy says which stand-in: google-oauth2 or github.
+	Strategy string `json:"strategy"`
+	// Account is the provider's user id.
+	Account string `json:"account"`
+	// Email defaults to the account at accounts.example.
+	Email string `json:"email,omitempty"`
+	// EmailVerified defaults to true.
+	EmailVerified *bool `json:"email_verified,omitempty"`
+	// Name defaults to the e-mail address up to the @.
+	Name string `json:"name,omitempty"`
+}
+
+func (a *ProviderAccount) fillDefaults() {
+	if a.EmailVerified == nil {
+		a.EmailVerified = new(true)
+	}
+	setDefault(&a.Email, a.Account+"@accounts.example")
+	setDefault(&a.Name, localPart(a.Email))
+}
+
 // A profile is what Auth0 learns from a provider about who logged in: as much
 // as the scopes allow.
 type profile struct {
@@ -32,7 +54,7 @@ func (p *provider) personOf(account string) ProviderAccount {
 	if known != nil {
 		return *known
 	}
-	person := ProviderAccount{Strategy: p.strategy, Account: account, Email: account + "@accounts.example"}
+	person := ProviderAccount{Strategy: p.strategy, Account: account}
 	if strings.Contains(account, "@") {
 		person.Email = account
 	}

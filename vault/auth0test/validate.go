@@ -134,19 +134,6 @@ func (cfg *Config) checkConnections() error {
 	return nil
 }
 
-func (cfg *Config) checkActions() error {
-	seen := map[string]bool{}
-	for _, a := range cfg.Actions {
-		if err := unique(seen, "action", a.Name); err != nil {
-			return err
-		}
-		if a.builtIn() && a.Name != AccountLinking {
-			return fmt.Errorf("action %q: it has no functions, and the one that is built in is called %s", a.Name, AccountLinking)
-		}
-	}
-	return nil
-}
-
 func (cfg *Config) checkUsers() error {
 	for _, a := range cfg.ProviderAccounts {
 		if err := oneOf(fmt.Sprintf("provider account %q: strategy", a.Account), a.Strategy, "google-oauth2", "github"); err != nil {
@@ -216,25 +203,6 @@ func (cfg *Config) grant(clientID, audience, subjectType string) *ClientGrant {
 	})
 }
 
-// loginConnections are those that a client's users may log in through.
-func (cfg *Config) loginConnections(client *Client) []Connection {
-	var out []Connection
-	listed := false
-	for _, c := range cfg.Connections {
-		listed = listed || !c.social()
-		if c.Authentication.Active && c.enabledFor(client.ClientID) {
-			out = append(out, c)
-		}
-	}
-	if !listed {
-		out = append(out, Connection{Name: defaultDatabase, Strategy: "auth0"})
-	}
-	return out
-}
-
-// social connections have a provider; the others are databases.
-func (c *Connection) social() bool { return c.Strategy != "auth0" }
-
 func (c *Connection) active() bool {
 	return c.ConnectedAccounts != nil && c.ConnectedAccounts.Active
 }
@@ -261,20 +229,6 @@ func (c *Connection) scopes() []string {
 		}
 	}
 	return out
-}
-
-// loginScopes are what Auth0 asks the provider for at a login: the scopes set on
-// the dashboard, and those of the attributes it always or by option reads.
-func (c *Connection) loginScopes() []string {
-	basic := []string{"openid", "email", "profile"}
-	if c.Strategy == "github" {
-		basic = nil
-		if on, _ := c.Options["email"].(bool); on {
-			basic = []string{"user:email"}
-		}
-	}
-	all := append(basic, c.scopes()...)
-	return intersect(all, all) // each once
 }
 
 // offline reports whether the operator asked the provider for refresh tokens.

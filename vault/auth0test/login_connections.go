@@ -1,0 +1,35 @@
+package auth0test
+
+// loginConnections are those that a client's users may log in through.
+func (cfg *Config) loginConnections(client *Client) []Connection {
+	var out []Connection
+	listed := false
+	for _, c := range cfg.Connections {
+		listed = listed || c.Strategy == databaseProvider
+		usable := c.social() || c.Strategy == databaseProvider
+		if usable && c.Authentication.Active && c.enabledFor(client.ClientID) {
+			out = append(out, c)
+		}
+	}
+	if !listed {
+		out = append(out, Connection{Name: defaultDatabase, Strategy: databaseProvider})
+	}
+	return out
+}
+
+// social connections have a stand-in.
+func (c *Connection) social() bool { return c.Strategy == "google-oauth2" || c.Strategy == "github" }
+
+// loginScopes are what Auth0 asks the provider for at a login: the scopes set on
+// the dashboard, and those of the attributes it always or by option reads.
+func (c *Connection) loginScopes() []string {
+	basic := []string{"openid", "email", "profile"}
+	if c.Strategy == "github" {
+		basic = nil
+		if on, _ := c.Options["email"].(bool); on {
+			basic = []string{"user:email"}
+		}
+	}
+	all := append(basic, c.scopes()...)
+	return intersect(all, all) // each once
+}
