@@ -1,12 +1,16 @@
 package auth0test_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/auth0/go-auth0/management"
+	"golang.org/x/oauth2"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -125,5 +129,28 @@ func TestAServerWithoutTLSHasNoCertificate(t *testing.T) {
 	}
 	if a := do(t, s.Client(), request(t, http.MethodGet, s.URL+"/.well-known/jwks.json", "", "")); a.Status != http.StatusOK {
 		t.Errorf("%d", a.Status)
+	}
+}
+
+// Auth0's SDK for Go adds https:// to every domain.
+func TestAuth0sSDKForGoTalksToATenantWithTLS(t *testing.T) {
+	s := tlsTenant(t)
+	ctx := context.WithValue(t.Context(), oauth2.HTTPClient, s.Client())
+	api, err := management.New(strings.TrimPrefix(s.URL, "https://"),
+		management.WithClient(s.Client()),
+		management.WithClientCredentials(ctx, "tenant-management", "tenant-management-secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := api.User.Read(t.Context(), "auth0|alice")
+	if err != nil || user.GetEmail() != "alice@example.com" || !user.GetEmailVerified() {
+		t.Errorf("got %v, %v", user, err)
+	}
+	users, err := api.User.ListByEmail(t.Context(), "bob@example.com")
+	if err != nil || len(users) != 1 || users[0].GetID() != "auth0|bob" {
+		t.Errorf("got %v, %v", users, err)
+	}
+	if _, err := api.User.Read(t.Context(), "auth0|nobody"); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("a user that is not there: %v", err)
 	}
 }
