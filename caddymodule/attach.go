@@ -83,7 +83,7 @@ func (a *Attach) value(token *vault.Token) string {
 	case "basic":
 		return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.Username+":"+token.Reveal()))
 	}
-	return "Bearer " + token.Reveal()
+	return token.Bearer()
 }
 
 // outgoing returns a copy of r with the provider's token and without any other

@@ -30,13 +30,14 @@ type call struct {
 	credential string             // the agent's
 	request    vault.Request
 	late       bool // the body did not end in time, which looks like an agent that hung up
+	repeatable bool // with another token
+	replaced   bool // an inner token_vault sent another token
 
 	// From when the request goes on:
-	token    *vault.Token
-	writer   responseWriter
-	room     room // for values of headers
-	replaced bool // an inner token_vault sent another token
-	replay   replay
+	token  *vault.Token
+	writer responseWriter
+	room   room // for values of headers
+	replay replay
 
 	mu     sync.Mutex
 	groups map[string]struct{} // see ownGroups
@@ -57,7 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if entry := h.logger.Check(zapcore.DebugLevel, "attaching the provider's token"); entry != nil {
 		entry.Write(zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
 	}
-	c.replay.possible = repeatable(r)
+	c.repeatable = repeatable(r)
 	return c.goOn(w, r, next, token) //nolint:contextcheck // the call is the context
 }
 

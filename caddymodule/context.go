@@ -24,7 +24,7 @@ func (c *call) Value(key any) any {
 	case callKey{}:
 		return c
 	case routeGroups:
-		if c.replay.possible {
+		if c.repeatable {
 			return c.ownGroups()
 		}
 	}

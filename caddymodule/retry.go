@@ -38,13 +38,12 @@ var errDiscarded = errors.New("the provider's 401 is discarded: the request goes
 // replay is what a call needs to go on twice: what those who follow may change
 // although we gave them a copy of the request.
 type replay struct {
-	possible bool
-	url      url.URL // they rewrite the original's
-	header   []field // of the answer, before they set theirs
-	fields   [4]field
-	out      *http.Request
-	again    *call // the second one, when that is decided
-	decided  time.Time
+	url     url.URL // they rewrite the original's
+	header  []field // of the answer, before they set theirs
+	fields  [4]field
+	out     *http.Request
+	again   *call // the second one, when that is decided
+	decided time.Time
 }
 
 // field is one name of a header, and its values.
@@ -70,7 +69,7 @@ func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handl
 	for outer := c.outer; outer != nil; outer = outer.outer {
 		outer.replaced = true
 	}
-	if c.replay.possible {
+	if c.repeatable {
 		c.remember(w.Header(), r.URL)
 	}
 	c.replay.out = c.outgoing(r)
@@ -123,7 +122,7 @@ func (c *call) unauthorized() bool {
 	if c.writer.ours || c.writer.hijacked || c.replaced || !h.tenant.vault.Reject(c.token) {
 		return false
 	}
-	if !c.replay.possible || !isSafe(c.replay.out.Method) { // it may have been rewritten
+	if !c.repeatable || !isSafe(c.replay.out.Method) { // it may have been rewritten
 		c.logRejection("the provider refuses its own token; the next request goes on with what the vault has then", nil)
 		return false
 	}

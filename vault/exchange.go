@@ -87,7 +87,7 @@ func parseToken(body []byte, asked time.Time) (*Token, *Error) {
 	if !strings.EqualFold(answer.TokenType, "Bearer") {
 		return nil, senseless("token_type is not Bearer")
 	}
-	token := &Token{value: NewSecret(answer.AccessToken)}
+	token := &Token{bearer: NewSecret(bearerPrefix + answer.AccessToken)}
 	if scopes := SplitScopes(answer.Scope); len(scopes) > 0 {
 		token.Scopes = shared(scopes)
 	}

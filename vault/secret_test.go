@@ -31,7 +31,7 @@ func holders() map[string]any {
 		v Token
 	}
 	secret := NewSecret(canary)
-	token := &Token{Scopes: []string{"calendar"}, value: secret, entry: &entry{answer: &answer{token: &Token{value: secret}}}}
+	token := &Token{Scopes: []string{"calendar"}, bearer: secret, entry: &entry{answer: &answer{token: &Token{bearer: secret}}}}
 	caller := &AccessToken{Subject: "auth0|alice", raw: secret}
 	return map[string]any{
 		"a secret":                 secret,
@@ -111,7 +111,7 @@ func TestNoLoggerShowsASecret(t *testing.T) {
 
 func TestAPlaceholderStandsForASecret(t *testing.T) {
 	secret := NewSecret(canary)
-	token := &Token{value: secret}
+	token := &Token{bearer: secret}
 	data, err := json.Marshal(map[string]any{"s": secret, "t": token})
 	if err != nil || string(data) != `{"s":"[redacted]","t":"[redacted]"}` {
 		t.Errorf("JSON: %s, %v", data, err)
@@ -127,7 +127,7 @@ func TestRevealShowsIt(t *testing.T) {
 	if got := NewSecret(canary).Reveal(); got != canary {
 		t.Errorf("got %q", got)
 	}
-	if got := (&Token{value: NewSecret(canary)}).Reveal(); got != canary {
+	if got := (&Token{bearer: NewSecret("Bearer " + canary)}).Reveal(); got != canary {
 		t.Errorf("got %q", got)
 	}
 	if got := (Secret{}).Reveal(); got != "" {

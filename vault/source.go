@@ -73,7 +73,7 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 		base = http.DefaultTransport
 	}
 	req = req.Clone(req.Context())
-	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	req.Header.Set("Authorization", token.Bearer())
 	resp, err := base.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		t.Client.Reject(token)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -48,12 +49,17 @@ type Token struct {
 	// Expiry is when the provider's token ends; zero if the vault does not tell.
 	Expiry time.Time
 
-	value Secret
-	entry *entry // that it belongs to; nil: it was never kept
+	bearer Secret // "Bearer " and the token, so that no request puts them together
+	entry  *entry // that it belongs to; nil: it was never kept
 }
 
+const bearerPrefix = "Bearer "
+
 // Reveal returns the access token itself.
-func (t *Token) Reveal() string { return t.value.Reveal() }
+func (t *Token) Reveal() string { return strings.TrimPrefix(t.Bearer(), bearerPrefix) }
+
+// Bearer returns what an Authorization header with the token says (RFC 6750 §2.1).
+func (t *Token) Bearer() string { return t.bearer.Reveal() }
 
 // OAuth2 returns the token in the form that golang.org/x/oauth2 uses. The
 // result does not redact itself.
