@@ -1,9 +1,12 @@
 package caddymodule_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
 // Other ways to an account than Connected Accounts: a page of the application's
@@ -84,4 +87,104 @@ func TestAReloadChangesTheWayToAnAccount(t *testing.T) {
 	}
 	_ = p.walk(before.text(t, "link_url"), "alice")
 	p.wantStatus(p.status(before, token, ""), "completed")
+}
+
+// aliceAtGoogle is who alice's account at Google is at Auth0 as long as it is a user
+// of its own.
+const aliceAtGoogle = "google-oauth2|141023394344011416964"
+
+func withLinking(cfg *auth0test.Config) {
+	cfg.AddAccountLinking()
+	cfg.Users = append(cfg.Users, auth0test.User{UserID: aliceAtGoogle, Email: "alice@example.com", EmailVerified: true})
+}
+
+// linkAsAlice goes from a link to where alice's account at Google is a part of her user.
+// decide is what she presses after the second sign-in.
+func (p *proxy) linkAsAlice(link string, decide ...string) *person {
+	p.t.Helper()
+	alice := p.signIn(link, "alice")
+	alice.submit(url.Values{"action": {"prove"}})
+	alice.submit(url.Values{"action": {"allow"}}) // at Google
+	for _, action := range decide {
+		alice.submit(url.Values{"action": {action}})
+	}
+	if !strings.Contains(alice.page.Body, "Google is part of your account") {
+		p.t.Fatalf("status %d, page %s", alice.page.Status, alice.page.Body)
+	}
+	return alice
+}
+
+// The agent of a user who has become a part of another holds a token that nobody
+// can use any more, whatever is cached for it.
+func TestAfterLinkingTheOtherUsersAgentHasToSignInAgain(t *testing.T) {
+	for via, decide := range map[string][]string{"link_account": nil, "management": {"merge"}} {
+		t.Run(via, func(t *testing.T) {
+			p := newProxy(t, withLinking)
+			p.via(via)
+			p.load(calendarSite)
+			p.connect(aliceAtGoogle, google, calendar)
+			old, token := p.token(aliceAtGoogle), p.token(alice)
+			if got := p.get("/", old); got.Status != 200 {
+				t.Fatalf("before: status %d, body %s", got.Status, got.Body)
+			}
+			refused := p.refused("/", token)
+			visitor := p.linkAsAlice(refused.text(t, "link_url"), decide...)
+			got := p.get("/", old)
+			if got.code() != "invalid_token" || !strings.Contains(got.text(t, "detail"), "sign in again") {
+				t.Errorf("the other user's agent: status %d, body %s", got.Status, got.Body)
+			}
+			visitor.submit(url.Values{"action": {"connect"}})
+			visitor.submit(url.Values{"username": {"alice@example.com"}, "password": {"alice-password"}})
+			visitor.connect()
+			if got := p.get("/", token); got.Status != 200 {
+				t.Errorf("the agent: status %d, body %s; the page %s", got.Status, got.Body, visitor.page.Body)
+			}
+			p.wantStatus(p.status(refused, token, ""), "completed")
+			p.wantNoHint()
+		})
+	}
+}
+
+// wantNoHint: an ID token is as little in the log as a code.
+func (p *proxy) wantNoHint() {
+	p.t.Helper()
+	p.logLine(`"link identity_linked"`)
+	for _, trace := range []string{"id_token_hint", "eyJ", "link_account"} {
+		if text := p.Log.String(); strings.Contains(text, trace) {
+			p.t.Errorf("the log holds %s: %s", trace, lineWith(text, trace))
+		}
+	}
+}
+
+// pin_ip goes by Caddy's word for where a request comes from.
+func TestThePinnedAddressIsTheOneThatTrustedProxiesTell(t *testing.T) {
+	p := newProxy(t, withLinking)
+	p.via("management\n pin_ip")
+	config := strings.Replace(p.caddyfile(calendarSite), "protocols h1 h2c", "protocols h1 h2c\n trusted_proxies static 127.0.0.1/32", 1)
+	if err := p.tryLoad(config); err != nil {
+		t.Fatal(err)
+	}
+	from := &forwarder{RoundTripper: http.DefaultTransport, address: "192.0.2.1"}
+	http.DefaultTransport = from
+	defer func() { http.DefaultTransport = from.RoundTripper }()
+	link := p.refused("/", p.token(alice)).text(t, "link_url")
+	_ = p.linkAsAlice(link, "merge")
+
+	visitor := p.signIn(p.refused("/", p.token(bob)).text(t, "link_url"), "bob")
+	from.address = "192.0.2.2"
+	visitor.submit(url.Values{"action": {"prove"}})
+	if visitor.page.Status != 403 || !strings.Contains(visitor.page.Body, "Your network has changed") {
+		t.Errorf("status %d, page %s", visitor.page.Status, visitor.page.Body)
+	}
+}
+
+// forwarder is a proxy in front of Caddy.
+type forwarder struct {
+	http.RoundTripper
+	address string
+}
+
+func (f *forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Set("X-Forwarded-For", f.address)
+	return f.RoundTripper.RoundTrip(r)
 }
