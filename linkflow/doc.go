@@ -54,13 +54,22 @@
 // know goes to [Config.Hook]; this package logs nothing. No event, error or page
 // holds a ticket, a code, a token or a URL with one.
 //
+// # Other ways
+//
+// [Config.Via] says what a link does. With ViaManagement and ViaLinkAccount the
+// person's identity at the connection becomes a part of their user first: here, or by
+// the tenant's account-linking Action. Whether it did, the identities tell. With
+// ViaURL a link leads to a page of the application's own, and what remains here is
+// the status.
+//
 // # Where to read on
 //
-// In the order of a request: config.go and flow.go (configuration and routing),
-// ticket.go and seal.go (the link), connect.go (the page it leads to), forms.go,
+// In the order of a request: config.go, via.go and flow.go (configuration and routing),
+// ticket.go, url.go and seal.go (the link), connect.go (the page it leads to), forms.go,
 // cookies.go and state.go (what a POST must bring, what a browser keeps), login.go
 // (sign-in), callback.go (coming back from it), confirm.go, consent.go and
-// myaccount.go (connecting), done.go and returnto.go (where it ends), accounts.go
+// myaccount.go (connecting), linkaccount.go, pushed.go and action.go (having the
+// tenant's Action link), done.go and returnto.go (where it ends), accounts.go
 // and session.go (looking after accounts), status.go, questions.go, hold.go and
 // outcomes.go (what the agent is told), answers.go, pages.go, messages.go and
 // text.go (every byte a browser gets), errors.go (every way it can end), events.go
