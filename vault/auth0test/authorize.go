@@ -144,7 +144,7 @@ func (t *Tenant) fillGrant(tx *transaction, q url.Values) *oauthError {
 	switch usage := tx.client.OrganizationUsage; {
 	case tx.grant.OrgID == "" && usage == "require":
 		return refuse(0, "invalid_request", "parameter organization is required for this client")
-	case tx.grant.OrgID != "" && usage == "deny":
+	case tx.grant.OrgID != "" && (usage == "" || usage == "deny"):
 		return refuse(0, "invalid_request", "parameter organization is not allowed for this client")
 	case tx.grant.OrgID != "" && t.cfg().Settings.organization(tx.grant.OrgID) == nil:
 		return refuse(0, "invalid_request", "parameter organization is invalid")

@@ -2,15 +2,11 @@ package auth0test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"time"
 )
 
 // Config is a tenant: what an operator would create through Auth0's
@@ -35,6 +31,8 @@ type Config struct {
 	ProviderAccounts []ProviderAccount `json:"provider_accounts,omitempty"`
 	// Actions run after logins, in this order.
 	Actions []Action `json:"actions,omitempty"`
+	// Tenant are the tenant's own settings.
+	Tenant TenantSettings `json:"tenant_settings,omitzero"`
 	// Settings are the switches of this package; the zero value is the default.
 	Settings Settings `json:"settings"`
 }
@@ -45,14 +43,15 @@ type ResourceServer struct {
 	Name               string  `json:"name,omitempty"`
 	Identifier         string  `json:"identifier"`
 	Scopes             []Scope `json:"scopes,omitempty"`
-	AllowOfflineAccess bool    `json:"allow_offline_access,omitempty"`
+	AllowOfflineAccess bool    `json:"allow_offline_access"`
 	// SigningAlg is RS256 (default), PS256, ES256 or HS256.
 	SigningAlg string `json:"signing_alg,omitempty"`
 	// SigningSecret is the key of HS256.
 	SigningSecret string `json:"signing_secret,omitempty"`
-	// TokenLifetime is in seconds. Default: 86400.
+	// TokenLifetime is in seconds. Default: 86400; 600 for the My Account API.
 	TokenLifetime int `json:"token_lifetime,omitempty"`
-	// TokenLifetimeForWeb is accepted; this tenant has no implicit flow.
+	// TokenLifetimeForWeb has no effect; this tenant has no implicit flow.
+	// Default: 7200; 600 for the My Account API.
 	TokenLifetimeForWeb int `json:"token_lifetime_for_web,omitempty"`
 	// TokenDialect is access_token (default), access_token_authz,
 	// rfc9068_profile or rfc9068_profile_authz.
@@ -61,7 +60,7 @@ type ResourceServer struct {
 	// permissions.
 	EnforcePolicies bool `json:"enforce_policies,omitempty"`
 	// SkipConsent is accepted; this tenant asks for no consent of its own.
-	SkipConsent bool `json:"skip_consent_for_verifiable_first_party_clients,omitempty"`
+	SkipConsent bool `json:"skip_consent_for_verifiable_first_party_clients"`
 	// SubjectTypeAuthorization says who needs a client grant. Default: allow_all
 	// for users, require_client_grant for clients; for the My Account API
 	// require_client_grant and deny_all.
@@ -69,8 +68,18 @@ type ResourceServer struct {
 	// ClientID is the linked Custom API client, as Auth0 shows it; it is read
 	// from the client's resource_server_identifier, never from here.
 	ClientID string `json:"client_id,omitempty"`
-	// IsSystem marks Auth0's own APIs; it has no effect.
+	// IsSystem marks Auth0's own APIs: the My Account API and the Management
+	// API, which is always there.
 	IsSystem bool `json:"is_system,omitempty"`
+	// ProofOfPossession is accepted; this tenant binds no tokens.
+	ProofOfPossession *ProofOfPossession `json:"proof_of_possession,omitempty"`
+}
+
+// ProofOfPossession says how an API's tokens are bound to who got them.
+type ProofOfPossession struct {
+	// Mechanism is dpop, mtls or none.
+	Mechanism string `json:"mechanism"`
+	Required  bool   `json:"required"`
 }
 
 // Scope is one permission of an API.
@@ -123,21 +132,30 @@ type Client struct {
 	// OrganizationUsage is deny (default), allow or require.
 	OrganizationUsage string         `json:"organization_usage,omitempty"`
 	ClientMetadata    map[string]any `json:"client_metadata,omitempty"`
+	// The rest is accepted and shown, and has no effect here.
+	TrustsIPHeader      bool  `json:"is_token_endpoint_ip_header_trusted"`
+	SSODisabled         bool  `json:"sso_disabled"`
+	CrossOriginAuth     bool  `json:"cross_origin_authentication"`
+	CustomLoginPageOn   *bool `json:"custom_login_page_on,omitempty"`
+	SkipCallbackWarning *bool `json:"skip_non_verifiable_callback_uri_confirmation_prompt,omitempty"`
 }
 
 // RefreshToken is a client's refresh-token settings.
 type RefreshToken struct {
 	// RotationType is non-rotating (default) or rotating.
-	RotationType   string `json:"rotation_type,omitempty"`
-	ExpirationType string `json:"expiration_type,omitempty"`
+	RotationType string `json:"rotation_type"`
+	// ExpirationType is non-expiring (default) or expiring.
+	ExpirationType string `json:"expiration_type"`
 	// Leeway is how many seconds a rotated token may be used again.
-	Leeway int `json:"leeway,omitempty"`
+	Leeway int `json:"leeway"`
 	// TokenLifetime, in seconds, counts when ExpirationType is "expiring" and
 	// InfiniteTokenLifetime is not set. Default: 2592000.
-	TokenLifetime             int  `json:"token_lifetime,omitempty"`
-	InfiniteTokenLifetime     bool `json:"infinite_token_lifetime,omitempty"`
-	IdleTokenLifetime         int  `json:"idle_token_lifetime,omitempty"`
-	InfiniteIdleTokenLifetime bool `json:"infinite_idle_token_lifetime,omitempty"`
+	TokenLifetime         int  `json:"token_lifetime"`
+	InfiniteTokenLifetime bool `json:"infinite_token_lifetime"`
+	// IdleTokenLifetime is accepted; tokens do not idle out here. Default:
+	// 1296000.
+	IdleTokenLifetime         int  `json:"idle_token_lifetime"`
+	InfiniteIdleTokenLifetime bool `json:"infinite_idle_token_lifetime"`
 	// Policies are the multi-resource refresh token policies: the further APIs
 	// a refresh may name.
 	Policies []RefreshPolicy `json:"policies,omitempty"`
@@ -149,13 +167,15 @@ type RefreshPolicy struct {
 	Scope    []string `json:"scope"`
 }
 
-// JWTConfig is how a client's ID tokens are made.
+// JWTConfig is how a client's ID tokens are made. Without one Auth0 sets the
+// lifetime only, and for a Custom API client the algorithm only.
 type JWTConfig struct {
-	// Alg is RS256 (default) or HS256, which signs with the client's secret.
+	// Alg is RS256 or HS256, which signs with the client's secret. Default: the
+	// setting id_token_alg.
 	Alg string `json:"alg,omitempty"`
 	// LifetimeInSeconds defaults to 36000.
 	LifetimeInSeconds int  `json:"lifetime_in_seconds,omitempty"`
-	SecretEncoded     bool `json:"secret_encoded,omitempty"`
+	SecretEncoded     bool `json:"secret_encoded"`
 }
 
 // ClientGrant lets a client have an API's tokens.
@@ -168,6 +188,11 @@ type ClientGrant struct {
 	SubjectType string `json:"subject_type,omitempty"`
 	// AllowAllScopes grants every scope of the API.
 	AllowAllScopes bool `json:"allow_all_scopes,omitempty"`
+	IsSystem       bool `json:"is_system,omitempty"`
+	// The rest is accepted and shown, and has no effect here.
+	OrganizationUsage         string   `json:"organization_usage,omitempty"`
+	AllowAnyOrganization      *bool    `json:"allow_any_organization,omitempty"`
+	AuthorizationDetailsTypes []string `json:"authorization_details_types,omitzero"`
 }
 
 // Connection is an identity provider.
@@ -182,12 +207,12 @@ type Connection struct {
 	// (a list), offline_access.
 	Options map[string]any `json:"options,omitempty"`
 	// EnabledClients may use the connection.
-	EnabledClients []string `json:"enabled_clients,omitempty"`
+	EnabledClients []string `json:"enabled_clients"`
 	// ConnectedAccounts makes it usable with the My Account API and the vault.
 	ConnectedAccounts *Active `json:"connected_accounts,omitempty"`
 	// Authentication makes it usable for login. Default: active, as at Auth0.
 	Authentication     *Active        `json:"authentication,omitempty"`
-	IsDomainConnection bool           `json:"is_domain_connection,omitempty"`
+	IsDomainConnection bool           `json:"is_domain_connection"`
 	Realms             []string       `json:"realms,omitempty"`
 	Metadata           map[string]any `json:"metadata,omitempty"`
 }
@@ -284,147 +309,4 @@ func (cfg Config) expand(base string) (Config, error) {
 	out.takeFunctions(cfg.Actions)
 	out.fillDefaults(base)
 	return out, nil
-}
-
-// fillDefaults completes what was left out; what is complete stays as it is.
-func (cfg *Config) fillDefaults(base string) {
-	for i := range cfg.ResourceServers {
-		cfg.ResourceServers[i].fillDefaults(base)
-	}
-	for i := range cfg.Clients {
-		cfg.Clients[i].fillDefaults()
-	}
-	for i := range cfg.Connections {
-		cfg.Connections[i].fillDefaults()
-	}
-	for i := range cfg.Users {
-		cfg.Users[i].fillDefaults()
-		cfg.Users[i].fillIdentities(cfg)
-	}
-	for i := range cfg.ProviderAccounts {
-		cfg.ProviderAccounts[i].fillDefaults()
-	}
-	cfg.activateMyAccount(base)
-	cfg.activateManagement(base)
-	cfg.Settings.fillDefaults()
-}
-
-// activateMyAccount adds the My Account API when only a grant names it: at
-// Auth0 such a grant cannot exist before the API is activated.
-func (cfg *Config) activateMyAccount(base string) {
-	me := base + "/me/"
-	listed := slices.ContainsFunc(cfg.ResourceServers, func(rs ResourceServer) bool { return rs.Identifier == me })
-	granted := slices.ContainsFunc(cfg.ClientGrants, func(g ClientGrant) bool { return g.Audience == me })
-	if listed || !granted {
-		return
-	}
-	rs := ResourceServer{Name: "Auth0 My Account API", Identifier: me, IsSystem: true}
-	rs.fillDefaults(base)
-	cfg.ResourceServers = append(cfg.ResourceServers, rs)
-}
-
-// activateManagement adds the Management API, which every tenant has.
-func (cfg *Config) activateManagement(base string) {
-	identifier := base + "/api/v2/"
-	if cfg.resourceServer(identifier) != nil {
-		return
-	}
-	rs := ResourceServer{Name: "Auth0 Management API", Identifier: identifier, IsSystem: true}
-	rs.fillDefaults(base)
-	cfg.ResourceServers = append(cfg.ResourceServers, rs)
-}
-
-func (rs *ResourceServer) fillDefaults(base string) {
-	setDefault(&rs.SigningAlg, "RS256")
-	setDefault(&rs.TokenDialect, "access_token")
-	if rs.TokenLifetime == 0 {
-		rs.TokenLifetime = 86400
-	}
-	if rs.SubjectTypeAuthorization == nil {
-		rs.SubjectTypeAuthorization = &SubjectTypeAuthorization{}
-	}
-	user, client := "allow_all", "require_client_grant"
-	if rs.Identifier == base+"/api/v2/" && len(rs.Scopes) == 0 {
-		rs.Scopes = managementScopes()
-	}
-	if rs.Identifier == base+"/me/" {
-		user, client = "require_client_grant", "deny_all"
-		// Auth0: the My Account API is closed to machines and that cannot be
-		// changed.
-		rs.SubjectTypeAuthorization.Client = nil
-		if len(rs.Scopes) == 0 {
-			rs.Scopes = myAccountScopes()
-		}
-	}
-	if rs.SubjectTypeAuthorization.User == nil {
-		rs.SubjectTypeAuthorization.User = &AccessPolicy{Policy: user}
-	}
-	if rs.SubjectTypeAuthorization.Client == nil {
-		rs.SubjectTypeAuthorization.Client = &AccessPolicy{Policy: client}
-	}
-}
-
-func (c *Client) fillDefaults() {
-	custom := c.AppType == "resource_server"
-	if c.IsFirstParty == nil {
-		c.IsFirstParty = new(true)
-	}
-	if c.OIDCConformant == nil {
-		c.OIDCConformant = new(custom)
-	}
-	if c.GrantTypes == nil && !custom {
-		c.GrantTypes = []string{grantCode, "implicit", grantRefresh, grantClientCredentials}
-	}
-	setDefault(&c.TokenEndpointAuthMethod, "client_secret_post")
-	setDefault(&c.OrganizationUsage, "deny")
-	if c.RefreshToken == nil {
-		c.RefreshToken = &RefreshToken{}
-	}
-	setDefault(&c.RefreshToken.RotationType, "non-rotating")
-	setDefault(&c.RefreshToken.ExpirationType, "non-expiring")
-	if c.RefreshToken.TokenLifetime == 0 {
-		c.RefreshToken.TokenLifetime = 2592000
-	}
-	if c.JWTConfiguration == nil {
-		c.JWTConfiguration = &JWTConfig{}
-	}
-	setDefault(&c.JWTConfiguration.Alg, "RS256")
-	if c.JWTConfiguration.LifetimeInSeconds == 0 {
-		c.JWTConfiguration.LifetimeInSeconds = 36000
-	}
-}
-
-func (c *Connection) fillDefaults() {
-	if c.Authentication == nil {
-		c.Authentication = &Active{true}
-	}
-}
-
-func (u *User) fillDefaults() {
-	if u.UserID == "" {
-		sum := sha256.Sum256([]byte(strings.ToLower(u.Email)))
-		u.UserID = "auth0|" + hex.EncodeToString(sum[:12])
-	}
-	setDefault(&u.Name, u.Email)
-	setDefault(&u.Nickname, localPart(u.Email))
-	setDefault(&u.CreatedAt, timestamp(time.Now()))
-	setDefault(&u.UpdatedAt, u.CreatedAt)
-	for i := range u.Authenticators {
-		u.Authenticators[i].fillDefaults()
-	}
-}
-
-// defaultDatabase is the database that Auth0 creates with every tenant.
-const defaultDatabase = "Username-Password-Authentication"
-
-// localPart is an e-mail address up to the @.
-func localPart(email string) string {
-	local, _, _ := strings.Cut(email, "@")
-	return local
-}
-
-func setDefault(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
 }

@@ -65,7 +65,7 @@ func TestConfigDefaultsAreThoseOfTheManagementAPI(t *testing.T) {
 	t.Cleanup(s.Close)
 	full := s.Config()
 	rs, custom, web := full.ResourceServers[0], full.Clients[0], full.Clients[1]
-	if rs.SigningAlg != "RS256" || rs.TokenLifetime != 86400 || rs.TokenDialect != "access_token" {
+	if rs.SigningAlg != "RS256" || rs.TokenLifetime != 86400 || rs.TokenLifetimeForWeb != 7200 {
 		t.Errorf("%+v", rs)
 	}
 	if !*custom.OIDCConformant || *web.OIDCConformant || !*web.IsFirstParty || web.RefreshToken.RotationType != "non-rotating" {

@@ -36,8 +36,15 @@
 //	users                        list and search, create, read, update, delete
 //	users-by-email
 //	users/{id}/identities        link, unlink
+//	users/{id}/connected-accounts, authentication-methods, enrollments
+//	clients, client-grants, connections, resource-servers
+//	                             list, create, read, update, delete
+//	connections/{id}/clients     list, update
+//	tenants/settings             read, update
+//	guardian/policies            read, replace
+//	guardian/factors             list
 //
-// A search understands email, username, user_id and identities.user_id, each
+// What it changes is in [Tenant.Config]. A search understands email, username, user_id and identities.user_id, each
 // as name:"value", joined by AND.
 //
 // At the stand-ins: consent page, token endpoint and a few API methods under
@@ -150,7 +157,7 @@
 //	scope_separator           provider: as the provider wrote them; space, comma
 //	omit_expires_in           false; true: the exchange's answer has no expires_in
 //	expires_in                absent: the remaining life; a number to answer instead
-//	mfa_policy                never; always: logins ask for a second factor, every exchange answers mfa_required
+//	mfa_policy                never; always: logins ask for a second factor, every exchange answers mfa_required; adaptive: no effect
 //	mfa_required_status       403; 401
 //	wrong_secret_error        access_denied; invalid_client
 //	unsupported_grant_status  403; 400
@@ -171,6 +178,12 @@
 //	offline_access            connection: refresh tokens from Google if its options say so; always
 //	google_refresh_token      always: with every such connect; consent: as at Google, see above
 //	github_oauth_app          false; true: GitHub is a classic OAuth App without refresh tokens
+//	id_token_alg                  RS256; HS256, as Auth0 documents: for clients whose jwt_configuration has no alg
+//	client_grant_subject_type     kept; client: the API stores every grant as a machine's, as has been reported
+//	patch_enabled_clients         refused: a connection's enabled_clients has methods of its own; accepted
+//	my_account_api                creatable; dashboard: the API refuses to make it, as has been reported
+//	tokenset_methods              false; true: users/{id}/federated-connections-tokensets, gone since July 2026
+//	mfa_factors                   none: the factors of guardian/factors that are enabled
 //	link_self_message             text of the 400 for linking a user to itself
 //	link_conflict_message         text of the 409 for an identity that is linked already
 //	link_again                    refused: 409 for what is linked to this very user; accepted

@@ -7,7 +7,7 @@ func (cfg *Config) loginConnections(client *Client) []Connection {
 	for _, c := range cfg.Connections {
 		listed = listed || c.Strategy == databaseProvider
 		usable := c.social() || c.Strategy == databaseProvider
-		if usable && c.Authentication.Active && c.enabledFor(client.ClientID) {
+		if usable && c.logsIn() && c.enabledFor(client.ClientID) {
 			out = append(out, c)
 		}
 	}
@@ -33,3 +33,6 @@ func (c *Connection) loginScopes() []string {
 	all := append(basic, c.scopes()...)
 	return intersect(all, all) // each once
 }
+
+// logsIn tells whether users may log in through it: unless it says otherwise.
+func (c *Connection) logsIn() bool { return c.Authentication == nil || c.Authentication.Active }

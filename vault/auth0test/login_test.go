@@ -253,7 +253,7 @@ func TestMyAccountTokenNeedsAUserGrant(t *testing.T) {
 	s := tenant(t)
 	q := newBrowser(t).login(s, "alice", "client_id", "link-pages", "redirect_uri", callback, "audience", s.Issuer()+"me/", "scope", meScopes+" offline_access")
 	a := redeem(t, s, q.Get("code"), "client_id", "link-pages", "client_secret", "link-pages-secret", "redirect_uri", callback)
-	if a.Status != 200 || a.JSON["scope"] != meScopes {
+	if a.Status != 200 || a.JSON["scope"] != meScopes+" offline_access" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	machine := postForm(t, s.URL+"/oauth/token", values("grant_type", "client_credentials", "client_id", "demo-agent",

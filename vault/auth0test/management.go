@@ -41,26 +41,68 @@ type reply struct {
 // *managementErrors.
 type managementMethod func(*managementRequest) (reply, error)
 
-// managementRoutes are the methods with the scopes of which a token needs any.
+// A managementRoute is a method with the scopes of which a token needs any.
+type managementRoute struct {
+	pattern, scopes string
+	serve           managementMethod
+}
+
+// managementRoutes are all methods of the API.
 func (t *Tenant) managementRoutes() map[string]http.HandlerFunc {
-	routes := map[string]http.HandlerFunc{}
-	for _, m := range []struct {
-		pattern, scopes string
-		serve           managementMethod
-	}{
-		{"GET /users", "read:users", t.listUsers},
-		{"POST /users", "create:users", t.createUser},
-		{"GET /users-by-email", "read:users", t.usersByEmail},
-		{"GET /users/{id}", "read:users read:current_user", t.getUser},
-		{"PATCH /users/{id}", "update:users update:users_app_metadata create:current_user_metadata update:current_user_metadata", t.patchUser},
-		{"DELETE /users/{id}", "delete:users", t.deleteUser},
-		{"POST /users/{id}/identities", "update:users update:current_user_identities", t.postIdentity},
-		{"DELETE /users/{id}/identities/{provider}/{user_id}", "update:users update:current_user_identities", t.deleteIdentity},
-	} {
+	out := map[string]http.HandlerFunc{}
+	for _, m := range slices.Concat(t.userRoutes(), t.tenantRoutes(),
+		collectionRoutes(t.clients(), "clients", "read:clients read:client_keys"),
+		collectionRoutes(t.clientGrants(), "client-grants", "read:client_grants"),
+		collectionRoutes(t.connections(), "connections", "read:connections"),
+		collectionRoutes(t.resourceServers(), "resource-servers", "read:resource_servers"),
+	) {
 		method, path, _ := strings.Cut(m.pattern, " ")
-		routes[method+" /api/v2"+path] = t.management(strings.Fields(m.scopes), m.serve)
+		out[method+" /api/v2/"+path] = t.management(strings.Fields(m.scopes), m.serve)
 	}
-	return routes
+	return out
+}
+
+func (t *Tenant) userRoutes() []managementRoute {
+	const linking = "update:users update:current_user_identities"
+	return []managementRoute{
+		{"GET users", "read:users", t.listUsers},
+		{"POST users", "create:users", t.createUser},
+		{"GET users-by-email", "read:users", t.usersByEmail},
+		{"GET users/{id}", "read:users read:current_user", t.getUser},
+		{"PATCH users/{id}", "update:users update:users_app_metadata create:current_user_metadata update:current_user_metadata", t.patchUser},
+		{"DELETE users/{id}", "delete:users", t.deleteUser},
+		{"POST users/{id}/identities", linking, t.postIdentity},
+		{"DELETE users/{id}/identities/{provider}/{user_id}", linking, t.deleteIdentity},
+		{"GET users/{id}/connected-accounts", "read:users", t.listConnectedAccounts},
+		{"GET users/{id}/federated-connections-tokensets", "read:users", t.listTokensets},
+		{"DELETE users/{id}/federated-connections-tokensets/{tokenset}", "update:users", t.deleteTokenset},
+		{"GET users/{id}/authentication-methods", "read:authentication_methods", t.listAuthenticationMethods},
+		{"GET users/{id}/enrollments", "read:users read:current_user", t.listEnrollments},
+	}
+}
+
+func (t *Tenant) tenantRoutes() []managementRoute {
+	return []managementRoute{
+		{"GET connections/{id}/clients", "read:connections", t.listEnabledClients},
+		{"PATCH connections/{id}/clients", "update:connections", t.patchEnabledClients},
+		{"GET tenants/settings", "read:tenant_settings", t.getTenantSettings},
+		{"PATCH tenants/settings", "update:tenant_settings", t.patchTenantSettings},
+		{"GET guardian/factors", "read:guardian_factors", t.listFactors},
+		{"GET guardian/policies", "read:mfa_policies", t.getMFAPolicies},
+		{"PUT guardian/policies", "update:mfa_policies", t.putMFAPolicies},
+	}
+}
+
+// collectionRoutes are the methods on a collection, by the scopes that read it.
+func collectionRoutes[T any](c *collection[T], path, read string) []managementRoute {
+	of := strings.ReplaceAll(path, "-", "_")
+	return []managementRoute{
+		{"GET " + path, read, c.list},
+		{"POST " + path, "create:" + of, c.create},
+		{"GET " + path + "/{id}", read, c.get},
+		{"PATCH " + path + "/{id}", "update:" + of, c.patch},
+		{"DELETE " + path + "/{id}", "delete:" + of, c.delete},
+	}
 }
 
 // management wraps a method with what all share: a token with one of the

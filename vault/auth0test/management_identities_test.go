@@ -74,6 +74,8 @@ func TestLinkingMakesTheSecondaryAnIdentity(t *testing.T) {
 }
 
 func TestLinkTakesPrefixedIDsAndAConnection(t *testing.T) {
+	s := tenant(t, withGoogleUser)
+	token := machineToken(t, s)
 	for body, want := range map[string]int{
 		`{"provider":"google-oauth2","user_id":"google-oauth2|1042"}`:                          201,
 		`{"provider":"google-oauth2","user_id":1042}`:                                          201,
@@ -85,10 +87,10 @@ func TestLinkTakesPrefixedIDsAndAConnection(t *testing.T) {
 		`{"provider":"google-oauth2","user_id":"1042","nonsense":1}`:                           400,
 		`{}`: 400,
 	} {
-		s := tenant(t, withGoogleUser)
-		if a := postIdentity(t, s, machineToken(t, s), alicePath, body); a.Status != want {
+		if a := postIdentity(t, s, token, alicePath, body); a.Status != want {
 			t.Errorf("%s: %d %s", body, a.Status, a.Body)
 		}
+		call(t, s, token, "DELETE", unlinkAlice, "")
 	}
 }
 

@@ -64,7 +64,7 @@ func (r *managementRequest) page(more ...string) (page, error) {
 
 // reply answers a page of a list: bare, with totals, or with a checkpoint.
 // The checkpoint is the number of the next item.
-func (p page) reply(name string, list []any, r *managementRequest) reply {
+func (p page) reply(name string, list []any, r *managementRequest, always ...string) reply {
 	start := min(p.number*p.size, len(list))
 	if p.checkpoint {
 		at, _ := strconv.Atoi(p.from)
@@ -73,7 +73,7 @@ func (p page) reply(name string, list []any, r *managementRequest) reply {
 	end := min(start+p.size, len(list))
 	items := make([]any, 0, end-start)
 	for _, item := range list[start:end] {
-		items = append(items, selectFields(item, r))
+		items = append(items, selectFields(item, r, always...))
 	}
 	switch {
 	case p.checkpoint:
@@ -93,8 +93,8 @@ func (p page) reply(name string, list []any, r *managementRequest) reply {
 }
 
 // selectFields keeps the members that the parameter fields names, or with
-// include_fields=false the others.
-func selectFields(item any, r *managementRequest) any {
+// include_fields=false the others; those that are always there stay.
+func selectFields(item any, r *managementRequest, always ...string) any {
 	q := r.URL.Query()
 	view, ok := item.(map[string]any)
 	if !ok || q.Get("fields") == "" {
@@ -103,7 +103,7 @@ func selectFields(item any, r *managementRequest) any {
 	fields := strings.Split(q.Get("fields"), ",")
 	out := map[string]any{}
 	for name, value := range view {
-		if slices.Contains(fields, name) == (q.Get("include_fields") != "false") {
+		if slices.Contains(always, name) || slices.Contains(fields, name) == (q.Get("include_fields") != "false") {
 			out[name] = value
 		}
 	}

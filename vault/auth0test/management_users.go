@@ -30,7 +30,7 @@ func splitUserID(id string) (provider, userID string) {
 // userView is a user as the API shows it.
 func (t *Tenant) userView(u *User, r *managementRequest) map[string]any {
 	view := objectOf(u)
-	for _, private := range []string{"password", "permissions", "connected_accounts"} {
+	for _, private := range []string{"password", "permissions", "connected_accounts", "authenticators"} {
 		delete(view, private)
 	}
 	view["email_verified"] = u.EmailVerified

@@ -145,7 +145,7 @@ func (t *Tenant) userScopes(client *Client, userID, audience string, want []stri
 	if audience == t.managementAudience() {
 		allowed = currentUserScopes
 	}
-	switch rs.SubjectTypeAuthorization.User.Policy {
+	switch rs.policy("user") {
 	case "deny_all":
 		return nil, notAuthorized(client, audience)
 	case "require_client_grant":

@@ -32,7 +32,7 @@ func seedResourceServers() []ResourceServer {
 				{Value: "read:repos", Description: "Read repositories"},
 			},
 		},
-		{Name: "Auth0 My Account API", Identifier: "{tenant}/me/", IsSystem: true, SkipConsent: true},
+		{Name: "Auth0 My Account API", Identifier: "{tenant}/me/", AllowOfflineAccess: true, SkipConsent: true},
 	}
 }
 
@@ -136,8 +136,8 @@ func seedUsers() []User {
 
 func myAccountScopes() []Scope {
 	return []Scope{
-		{Value: "create:me:connected_accounts", Description: "Connect accounts"},
-		{Value: "read:me:connected_accounts", Description: "List connected accounts"},
-		{Value: "delete:me:connected_accounts", Description: "Disconnect accounts"},
+		{Value: "create:me:connected_accounts", Description: "Create Connected Accounts"},
+		{Value: "read:me:connected_accounts", Description: "Read Connected Accounts"},
+		{Value: "delete:me:connected_accounts", Description: "Delete Connected Accounts"},
 	}
 }

@@ -58,6 +58,14 @@ type Settings struct {
 	GoogleRefreshToken string `json:"google_refresh_token,omitempty"`
 	GitHubOAuthApp     bool   `json:"github_oauth_app,omitempty"`
 
+	IDTokenAlg string `json:"id_token_alg,omitempty"`
+
+	ClientGrantSubjectType string   `json:"client_grant_subject_type,omitempty"`
+	PatchEnabledClients    string   `json:"patch_enabled_clients,omitempty"`
+	MyAccountAPI           string   `json:"my_account_api,omitempty"`
+	TokensetMethods        bool     `json:"tokenset_methods,omitempty"`
+	MFAFactors             []string `json:"mfa_factors,omitempty"`
+
 	LinkSelfMessage           string `json:"link_self_message,omitempty"`
 	LinkConflictMessage       string `json:"link_conflict_message,omitempty"`
 	LinkAgain                 string `json:"link_again,omitempty"`
@@ -101,6 +109,10 @@ func (s *Settings) fillDefaults() {
 	setDefault(&s.SessionAfterContinue, "transaction")
 	setDefault(&s.OfflineAccess, "connection")
 	setDefault(&s.GoogleRefreshToken, "always")
+	setDefault(&s.IDTokenAlg, "RS256")
+	setDefault(&s.ClientGrantSubjectType, "kept")
+	setDefault(&s.PatchEnabledClients, "refused")
+	setDefault(&s.MyAccountAPI, "creatable")
 	setDefault(&s.LinkSelfMessage, "The main identity cannot be linked to itself.")
 	setDefault(&s.LinkConflictMessage, "The identity is already linked to a user.")
 	setDefault(&s.LinkAgain, "refused")
@@ -131,7 +143,7 @@ func (s *Settings) validate() error {
 		{"several_accounts", s.SeveralAccounts, []string{"first", "newest", "error"}},
 		{"vault_request_scope", s.VaultRequestScope, []string{"ignored", "rejected", "honoured"}},
 		{"scope_separator", s.ScopeSeparator, []string{"provider", "space", "comma"}},
-		{"mfa_policy", s.MFAPolicy, []string{"never", "always"}},
+		{"mfa_policy", s.MFAPolicy, []string{"never", "always", "adaptive"}},
 		{"wrong_secret_error", s.WrongSecretError, []string{"access_denied", "invalid_client"}},
 		{"connect_uri_path", s.ConnectURIPath, []string{"/connected-accounts/connect", "/connect"}},
 		{"connect_redirect_uri", s.ConnectRedirectURI, []string{"registered", "any"}},
@@ -140,6 +152,10 @@ func (s *Settings) validate() error {
 		{"session_after_continue", s.SessionAfterContinue, []string{"transaction", "latest"}},
 		{"offline_access", s.OfflineAccess, []string{"connection", "always"}},
 		{"google_refresh_token", s.GoogleRefreshToken, []string{"always", "consent"}},
+		{"id_token_alg", s.IDTokenAlg, []string{"RS256", "HS256"}},
+		{"client_grant_subject_type", s.ClientGrantSubjectType, []string{"kept", "client"}},
+		{"patch_enabled_clients", s.PatchEnabledClients, []string{"refused", "accepted"}},
+		{"my_account_api", s.MyAccountAPI, []string{"creatable", "dashboard"}},
 		{"link_again", s.LinkAgain, []string{"refused", "accepted"}},
 		{"link_primary_with_identities", s.LinkPrimaryWithIdentities, []string{"refused", "accepted"}},
 		{"link_connected_accounts", s.LinkConnectedAccounts, []string{"gone", "moved"}},

@@ -278,7 +278,7 @@ func TestEverySettingSwitches(t *testing.T) {
 	for i := range settingsType.NumField() {
 		name := settingsType.Field(i).Name
 		tt, ok := exchangeSwitches[name]
-		for _, more := range []map[string]switchTest{myAccountSwitches, loginSwitches, linkSwitches} {
+		for _, more := range []map[string]switchTest{myAccountSwitches, loginSwitches, linkSwitches, objectSwitches} {
 			if !ok {
 				tt, ok = more[name]
 			}

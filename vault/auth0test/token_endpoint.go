@@ -175,7 +175,7 @@ func (t *Tenant) machineScopes(client *Client, rs *ResourceServer) ([]string, *o
 	refused := refuse(http.StatusForbidden, "access_denied",
 		"Client is not authorized to access %q. You need to create a \"client-grant\" associated to this API. "+
 			"See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants", rs.Identifier)
-	switch rs.SubjectTypeAuthorization.Client.Policy {
+	switch rs.policy("client") {
 	case "allow_all":
 		return rs.scopeValues(), nil
 	case "require_client_grant":
@@ -201,7 +201,7 @@ func (t *Tenant) issue(client *Client, g tokenGrant) (*tokenResponse, error) {
 		out.AccessToken, out.ExpiresIn = token, rs.TokenLifetime
 	}
 	if slices.Contains(g.Scope, "openid") && g.UserID != "" {
-		id, err := t.signToken(t.idClaims(g), idTokenAPI(client), nil)
+		id, err := t.signToken(t.idClaims(g), t.idTokenAPI(client), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -74,7 +74,7 @@ func (t *Tenant) IssueToken(req TokenRequest) (Tokens, error) {
 		setLifetime(idClaims, *req.ExpiresIn)
 	}
 	client := t.cfg().client(req.ClientID)
-	id, err := t.signToken(idClaims, idTokenAPI(client), nil)
+	id, err := t.signToken(idClaims, t.idTokenAPI(client), nil)
 	tokens := Tokens{AccessToken: access, IDToken: id}
 	if client != nil && slices.Contains(g.Scope, "offline_access") {
 		tokens.RefreshToken = t.newRefreshToken(client, g)
@@ -102,10 +102,11 @@ func (t *Tenant) audience(identifier string) *ResourceServer {
 }
 
 // idTokenAPI dresses a client's ID-token settings up as an API's.
-func idTokenAPI(c *Client) *ResourceServer {
+func (t *Tenant) idTokenAPI(c *Client) *ResourceServer {
 	rs := &ResourceServer{SigningAlg: "RS256"}
 	if c != nil {
 		rs.SigningAlg, rs.SigningSecret = c.JWTConfiguration.Alg, c.ClientSecret
+		setDefault(&rs.SigningAlg, t.cfg().Settings.IDTokenAlg)
 	}
 	return rs
 }
@@ -193,7 +194,7 @@ func (t *Tenant) addOrganization(claims map[string]any, id string) {
 // idClaims are an ID token's: who logged in, and what the scope tells of them.
 func (t *Tenant) idClaims(g tokenGrant) map[string]any {
 	now, lifetime := t.now(), 36000
-	if c := t.cfg().client(g.ClientID); c != nil {
+	if c := t.cfg().client(g.ClientID); c != nil && c.JWTConfiguration.LifetimeInSeconds > 0 {
 		lifetime = c.JWTConfiguration.LifetimeInSeconds
 	}
 	claims := map[string]any{

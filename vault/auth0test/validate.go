@@ -35,10 +35,10 @@ func (cfg *Config) checkResourceServers() error {
 			return fmt.Errorf("%s: HS256 needs a signing_secret", at)
 		}
 		if err := oneOf(at+": token_dialect", rs.TokenDialect,
-			"access_token", "access_token_authz", "rfc9068_profile", "rfc9068_profile_authz"); err != nil {
+			"", "access_token", "access_token_authz", "rfc9068_profile", "rfc9068_profile_authz"); err != nil {
 			return err
 		}
-		for _, policy := range []string{rs.SubjectTypeAuthorization.User.Policy, rs.SubjectTypeAuthorization.Client.Policy} {
+		for _, policy := range []string{rs.policy("user"), rs.policy("client")} {
 			if err := oneOf(at+": policy", policy, "allow_all", "require_client_grant", "deny_all"); err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func (cfg *Config) checkClients() error {
 			return err
 		}
 		if err := oneOf(at+": token_endpoint_auth_method", c.TokenEndpointAuthMethod,
-			"client_secret_post", "client_secret_basic", "none"); err != nil {
+			"", "client_secret_post", "client_secret_basic", "none"); err != nil {
 			return err
 		}
 		if c.TokenEndpointAuthMethod != "none" && c.ClientSecret == "" {
@@ -68,13 +68,13 @@ func (cfg *Config) checkClients() error {
 		if c.RequirePushedAuthorizationRequests && !cfg.Settings.PushedAuthorizationRequestsSupported {
 			return fmt.Errorf("%s: it requires pushed authorization requests, which the tenant's settings do not support", at)
 		}
-		if err := oneOf(at+": organization_usage", c.OrganizationUsage, "deny", "allow", "require"); err != nil {
+		if err := oneOf(at+": organization_usage", c.OrganizationUsage, "", "deny", "allow", "require"); err != nil {
 			return err
 		}
 		if err := oneOf(at+": rotation_type", c.RefreshToken.RotationType, "rotating", "non-rotating"); err != nil {
 			return err
 		}
-		if err := oneOf(at+": jwt_configuration.alg", c.JWTConfiguration.Alg, "RS256", "HS256"); err != nil {
+		if err := oneOf(at+": jwt_configuration.alg", c.JWTConfiguration.Alg, "", "RS256", "HS256"); err != nil {
 			return err
 		}
 		if err := cfg.checkCustomAPIClient(at, c, served); err != nil {
@@ -121,9 +121,6 @@ func (cfg *Config) checkConnections() error {
 		}
 		if err := oneOf(fmt.Sprintf("connection %q: strategy", c.Name), c.Strategy, "google-oauth2", "github", "auth0"); err != nil {
 			return err
-		}
-		if c.active() && c.Strategy == "auth0" {
-			return fmt.Errorf("connection %q: a database has no connected accounts", c.Name)
 		}
 		for _, id := range c.EnabledClients {
 			if cfg.client(id) == nil {
@@ -203,8 +200,10 @@ func (cfg *Config) grant(clientID, audience, subjectType string) *ClientGrant {
 	})
 }
 
+// active tells whether its accounts go into the vault. Auth0 takes the switch
+// for a database too, which has no accounts.
 func (c *Connection) active() bool {
-	return c.ConnectedAccounts != nil && c.ConnectedAccounts.Active
+	return c.ConnectedAccounts != nil && c.ConnectedAccounts.Active && c.social()
 }
 
 func (c *Connection) enabledFor(clientID string) bool {
