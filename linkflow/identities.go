@@ -16,7 +16,7 @@ type user struct {
 	verified   bool       // the address is; one that Auth0 says nothing about is not
 	identities []identity // the first one is the primary one, which gave the user its id
 	metadata   []string   // the members of user_metadata and app_metadata, by their names
-	factors    []string   // enrolled, for a second step of signing in
+	factor     bool       // a second one is enrolled, says the profile; others may be too
 }
 
 // identity is one way of a user to sign in.
@@ -57,6 +57,17 @@ func (u *users) read(ctx context.Context, id string) (*user, error) {
 		return nil, errSenseless
 	}
 	return read, err
+}
+
+// enrolled tells whether a user has a second factor, confirmed. It takes what read
+// takes.
+func (u *users) enrolled(ctx context.Context, id string) (bool, error) {
+	var got []*management.UserEnrollment
+	err := u.ask(func() (err error) {
+		got, err = u.api.User.Enrollments(ctx, id)
+		return err
+	})
+	return slices.ContainsFunc(got, func(e *management.UserEnrollment) bool { return e.GetStatus() != "pending" }), err
 }
 
 // byEmail returns the users with that very address. It takes read:users.
@@ -120,7 +131,7 @@ func newUser(got *management.User) (*user, error) {
 	if got.GetID() == "" || len(got.Identities) == 0 {
 		return nil, errSenseless
 	}
-	u := &user{id: got.GetID(), email: got.GetEmail(), verified: got.GetEmailVerified(), factors: got.GetMultifactor()}
+	u := &user{id: got.GetID(), email: got.GetEmail(), verified: got.GetEmailVerified(), factor: len(got.GetMultifactor()) > 0}
 	for i, from := range got.Identities {
 		if from.GetProvider() == "" || from.GetUserID() == "" || from.GetConnection() == "" {
 			return nil, errSenseless

@@ -150,9 +150,18 @@ func (f *Flow) notLinkable(r *http.Request, s *flowState, no *refusal) answer {
 // readUser reads a user by their own token, or as the machine where Auth0 does not
 // take that.
 func (f *Flow) readUser(ctx context.Context, token, subject string) (*user, error) {
-	u, err := f.asPerson(token).read(ctx, subject)
+	u, err := f.readUserAs(ctx, f.asPerson(token), subject)
 	if machine := f.asMachine(); forbidden(err) && machine != nil {
-		return machine.read(ctx, subject)
+		return f.readUserAs(ctx, machine, subject)
+	}
+	return u, err
+}
+
+// readUserAs reads a user, and their second factors where the rules are about them.
+func (f *Flow) readUserAs(ctx context.Context, who *users, subject string) (*user, error) {
+	u, err := who.read(ctx, subject)
+	if err == nil && f.linking.RequireMFA && !u.factor {
+		u.factor, err = who.enrolled(ctx, subject)
 	}
 	return u, err
 }
@@ -170,7 +179,7 @@ func (f *Flow) rulesOn(u *user, mfa bool) *refusal {
 	switch {
 	case f.linking.RequireVerifiedEmail && (u.email == "" || !u.verified):
 		return &refusal{page: pageEmailUnverified, reason: "email_unverified"}
-	case f.linking.RequireMFA && len(u.factors) > 0 && !mfa:
+	case f.linking.RequireMFA && u.factor && !mfa:
 		return &refusal{page: pageFactorNeeded, reason: "mfa_required"}
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // newLinkingWorld is newWorld with accounts connected via management.
-func newLinkingWorld(t *testing.T, change func(*Config)) *world {
+func newLinkingWorld(t *testing.T, change func(*Config), seed ...func(*auth0test.Config)) *world {
 	t.Helper()
 	return newWorld(t, auth0test.Settings{}, func(c *Config) {
 		c.Via = ViaManagement
@@ -21,7 +21,7 @@ func newLinkingWorld(t *testing.T, change func(*Config)) *world {
 		if change != nil {
 			change(c)
 		}
-	})
+	}, seed...)
 }
 
 func withMachine(c *Config) {

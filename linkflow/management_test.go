@@ -60,7 +60,7 @@ func TestAUserIsReadWithAllThatLinkingGoesBy(t *testing.T) {
 	if got := strings.Join(alice.metadata, " "); got != "app_metadata.plan user_metadata.color" {
 		t.Errorf("the metadata is %s", got)
 	}
-	if !alice.verified || alice.email != "alice@example.com" || len(alice.factors) != 1 {
+	if !alice.verified || alice.email != "alice@example.com" || !alice.factor {
 		t.Errorf("alice is %+v", alice)
 	}
 }
