@@ -43,8 +43,7 @@ type world struct {
 }
 
 // newWorld starts everything. change may change what the Flow is made of.
-// seed may change what the tenant is made of.
-func newWorld(t *testing.T, settings auth0test.Settings, change func(*Config), seed ...func(*auth0test.Config)) *world {
+func newWorld(t *testing.T, settings auth0test.Settings, change func(*Config)) *world {
 	t.Helper()
 	return newTenantWorld(t, func(cfg *auth0test.Config) {
 		settings.Organizations = cfg.Settings.Organizations
@@ -63,9 +62,6 @@ func newTenantWorld(t *testing.T, changeTenant func(*auth0test.Config), change f
 		if seeds.Clients[i].ClientID == "link-pages" {
 			seeds.Clients[i].Callbacks = append(seeds.Clients[i].Callbacks, origin+"/auth/callback")
 		}
-	}
-	for _, change := range seed {
-		change(&seeds)
 	}
 	w := &world{T: t, site: site, tenant: auth0test.NewServer(seeds), log: &log{}}
 	t.Cleanup(w.tenant.Close)

@@ -12,16 +12,21 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
-// newLinkingWorld is newWorld with accounts connected via management.
+// newLinkingWorld is newWorld with accounts connected via management. seed may
+// change what the tenant is made of.
 func newLinkingWorld(t *testing.T, change func(*Config), seed ...func(*auth0test.Config)) *world {
 	t.Helper()
-	return newWorld(t, auth0test.Settings{}, func(c *Config) {
+	return newTenantWorld(t, func(c *auth0test.Config) {
+		for _, change := range seed {
+			change(c)
+		}
+	}, func(c *Config) {
 		c.Via = ViaManagement
 		c.Offers = offers
 		if change != nil {
 			change(c)
 		}
-	}, seed...)
+	})
 }
 
 func withMachine(c *Config) {

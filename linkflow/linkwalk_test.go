@@ -89,7 +89,7 @@ func (b *browser) persist(link *Link, person string, told func()) error {
 		case strings.Contains(b.body, `name="password"`):
 			b.signIn(person)
 		case strings.Contains(b.body, `name="request"`): // the provider's
-			b.choose(b.accountOf(person))
+			b.choose(b.providerAccount(person))
 		case title == nil:
 			return fmt.Errorf("at %s (%d)", b.at, b.status)
 		case title[1] == "Connect Google?":
@@ -112,8 +112,8 @@ func (b *browser) persist(link *Link, person string, told func()) error {
 	return errors.New("it does not end")
 }
 
-// accountOf finds somebody's account on the provider's page.
-func (b *browser) accountOf(person string) string {
+// providerAccount finds somebody's account on the provider's page.
+func (b *browser) providerAccount(person string) string {
 	b.Helper()
 	account := regexp.MustCompile(`<option value="([^"]*)">` + person + `@example\.com`).FindStringSubmatch(b.body)
 	if account == nil {
