@@ -77,18 +77,17 @@ type accountLinking struct{ tenant *Tenant }
 
 // execute starts an account linking, or guards its nested login.
 func (l accountLinking) execute(e *PostLoginEvent, api *PostLoginAPI) {
-	l.normalize(e)
-	err := l.start(e, api)
-	if err != nil {
+	normalizeConfiguration(e)
+	if err := l.start(e, api); err != nil {
 		api.Deny(denyStart)
 	}
 }
 
 func (l accountLinking) start(e *PostLoginEvent, api *PostLoginAPI) error {
 	switch {
-	case l.requested(e, "unlink_account"):
+	case requested(e, "unlink_account"):
 		return l.startUnlinking(e, api)
-	case l.requested(e, "link_account"):
+	case requested(e, "link_account"):
 		return l.startLinking(e, api)
 	case e.Client.ClientID == e.Secrets["AUTH0_CLIENT_ID"] && e.Configuration["ENFORCE_MFA"] == "yes" &&
 		len(e.User.EnrolledFactors) > 0: // the nested login
@@ -103,8 +102,8 @@ func (l accountLinking) start(e *PostLoginEvent, api *PostLoginAPI) error {
 	return nil
 }
 
-// normalize fills the configuration from the secrets and the defaults.
-func (l accountLinking) normalize(e *PostLoginEvent) {
+// normalizeConfiguration fills the configuration from the secrets and the defaults.
+func normalizeConfiguration(e *PostLoginEvent) {
 	if e.Configuration == nil {
 		e.Configuration = map[string]string{}
 	}
@@ -117,7 +116,7 @@ func (l accountLinking) normalize(e *PostLoginEvent) {
 }
 
 // requested reports whether a client that may do so asks for something.
-func (l accountLinking) requested(e *PostLoginEvent, scope string) bool {
+func requested(e *PostLoginEvent, scope string) bool {
 	protocols := []string{"oidc-basic-profile", "oidc-implicit-profile", "oauth2-device-code", "oidc-hybrid-profile"}
 	if !slices.Contains(protocols, e.Transaction.Protocol) || !slices.Contains(e.Transaction.RequestedScopes, scope) {
 		return false

@@ -23,11 +23,11 @@ const nestedMaxAge = 60 * time.Second
 // resume finishes what execute began, when the person is back from the nested
 // login.
 func (l accountLinking) resume(e *PostLoginEvent, api *PostLoginAPI) {
-	l.normalize(e)
+	normalizeConfiguration(e)
 	switch {
-	case l.requested(e, "unlink_account"):
+	case requested(e, "unlink_account"):
 		l.finishUnlinking(e, api)
-	case l.requested(e, "link_account"):
+	case requested(e, "link_account"):
 		l.finishLinking(e, api)
 	}
 }

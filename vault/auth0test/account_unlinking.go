@@ -25,7 +25,7 @@ func (l accountLinking) startUnlinking(e *PostLoginEvent, api *PostLoginAPI) err
 	connection := e.Request.Query.Get("requested_connection")
 	target := find(e.User.Identities, func(i Identity) bool { return i.Connection == connection })
 	switch {
-	case l.requested(e, "link_account"):
+	case requested(e, "link_account"):
 		api.Deny(denyBoth)
 	case e.Request.Query.Get("id_token_hint") == "":
 		api.Deny(denyNoHint)

@@ -129,6 +129,17 @@ func (t *Tenant) resolve(a Action) Action {
 	return a
 }
 
+// eventUser is what an Action may know of a user.
+func eventUser(u User) EventUser {
+	factors := u.enrolledFactors()
+	u.Password, u.Authenticators, u.Identities = "", nil, slices.Clone(u.Identities)
+	for n := range u.Identities {
+		i := &u.Identities[n]
+		i.Password, i.AccessToken, i.RefreshToken = "", "", ""
+	}
+	return EventUser{User: u, EnrolledFactors: factors}
+}
+
 // enrolledFactors are the methods of a user's authenticators.
 func (u *User) enrolledFactors() []string {
 	var out []string

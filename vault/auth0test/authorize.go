@@ -23,8 +23,7 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		showError(w, oerr.Status, oerr.Code, oerr.Description)
 		return
 	}
-	tx := newTransaction(q)
-	tx.pushed = pushed
+	tx := newTransaction(q, pushed)
 	if oerr := t.identify(tx, q); oerr != nil {
 		showError(w, oerr.Status, oerr.Code, oerr.Description)
 		return

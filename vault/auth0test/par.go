@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -80,21 +81,20 @@ func (t *Tenant) push(w http.ResponseWriter, r *http.Request) (requestURI string
 func pushedParams(p params) url.Values {
 	q := url.Values{}
 	extensions := 0
-	for name, value := range p {
+	for _, name := range slices.Sorted(maps.Keys(p)) {
 		extension := strings.HasPrefix(name, "ext-")
 		if extension {
 			extensions++
 		}
 		if slices.Contains(pushable, name) || (extension && extensions <= maxExtensions) {
-			q.Set(name, value)
+			q.Set(name, p[name])
 		}
 	}
 	return q
 }
 
 func (t *Tenant) storePushed(client *Client, q url.Values) (requestURI string, oerr *oauthError) {
-	tx := newTransaction(q)
-	tx.pushed = true
+	tx := newTransaction(q, true)
 	oerr = t.identify(tx, q)
 	if oerr == nil {
 		oerr = t.fill(tx, q)

@@ -107,6 +107,24 @@ func TestPushingIsRefused(t *testing.T) {
 	}
 }
 
+func TestActionsSeeOfAPushedRequestWhatIsStored(t *testing.T) {
+	var seen url.Values
+	s := tenant(t, withPAR, withActions(auth0test.Action{Name: "look", OnExecutePostLogin: func(e event, _ api) { seen = e.Request.Query }}))
+	pairs := []string{"login_hint", "x", "own", "x"}
+	for n := range 12 {
+		pairs = append(pairs, fmt.Sprintf("ext-%02d", n), "x")
+	}
+	requestURI := push(t, s, pairs...).JSON["request_uri"].(string)
+	b := newBrowser(t)
+	page, at := b.open(s.URL + "/authorize?" + values("client_id", "demo-agent", "request_uri", requestURI).Encode())
+	b.follow(b.submit(page, at, values("username", "alice@example.com", "password", "alice-password")), at, agentBack)
+	for name, want := range map[string]bool{"login_hint": true, "own": false, "client_secret": false, "ext-00": true, "ext-09": true, "ext-10": false} {
+		if seen.Has(name) != want {
+			t.Errorf("%s: %v", name, seen)
+		}
+	}
+}
+
 func TestAClientMayRequirePushedRequests(t *testing.T) {
 	s := tenant(t, withPAR, func(cfg *auth0test.Config) { cfg.Clients[2].RequirePushedAuthorizationRequests = true })
 	if q := newBrowser(t).login(s, "alice"); q.Get("error") != "invalid_request" || q.Has("code") {

@@ -14,8 +14,8 @@ import (
 // back.
 func (t *Tenant) proceed(w http.ResponseWriter, r *http.Request, tx *transaction) {
 	user := t.cfg().user(tx.session.userID)
-	if user == nil { // deleted, or linked to another, meanwhile
-		tx.fail(w, r, refuse(0, "access_denied", "The user does not exist."))
+	if oerr := t.mayLogIn(tx, user); oerr != nil {
+		tx.fail(w, r, oerr)
 		return
 	}
 	if t.cfg().Settings.MFAPolicy == "always" && !tx.session.did("mfa") {
@@ -39,6 +39,20 @@ func (t *Tenant) proceed(w http.ResponseWriter, r *http.Request, tx *transaction
 		}
 	}
 	t.finish(w, r, tx)
+}
+
+// mayLogIn refuses users who proved who they are, and still may not.
+func (t *Tenant) mayLogIn(tx *transaction, user *User) *oauthError {
+	org, settings := tx.grant.OrgID, t.cfg().Settings
+	switch {
+	case user == nil: // deleted, or linked to another, meanwhile
+		return refuse(0, "access_denied", "The user does not exist.")
+	case user.Blocked != nil && *user.Blocked:
+		return refuse(0, "unauthorized", "user is blocked")
+	case org != "" && !settings.member(settings.organization(org), user.UserID):
+		return refuse(0, "access_denied", "user is not part of the %s organization", org)
+	}
+	return nil
 }
 
 // obey does what an Action wants, and reports whether the pipeline stops there.
@@ -124,7 +138,6 @@ func (t *Tenant) event(r *http.Request, tx *transaction, user *User, action Acti
 	setDefault(&e.Transaction.Locale, "en")
 	e.Transaction.ACRValues, e.Transaction.Prompt = strings.Fields(tx.query.Get("acr_values")), tx.prompt
 	e.Transaction.RequestedScopes = strings.Fields(tx.query.Get("scope"))
-	e.User = EventUser{User: *user, EnrolledFactors: user.enrolledFactors()}
-	e.User.Password, e.User.Authenticators = "", nil
+	e.User = eventUser(*user)
 	return e
 }

@@ -261,6 +261,13 @@ func TestMaxAgeZeroAlwaysAsksForALogin(t *testing.T) {
 	}
 }
 
+func TestABlockedUserIsNotLoggedIn(t *testing.T) {
+	s := tenant(t, func(cfg *auth0test.Config) { cfg.Users[0].Blocked = new(true) })
+	if q := newBrowser(t).login(s, "alice"); q.Get("error") != "unauthorized" || q.Get("error_description") != "user is blocked" {
+		t.Errorf("%v", q)
+	}
+}
+
 func TestIDTokenHintIsTaken(t *testing.T) {
 	s := tenant(t)
 	b := newBrowser(t)

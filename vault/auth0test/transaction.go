@@ -39,8 +39,8 @@ type transaction struct {
 	resumed    bool           // it was sent away, and came back
 }
 
-func newTransaction(q url.Values) *transaction {
-	return &transaction{query: q, state: q.Get("state"), maxAge: -1, started: time.Now()}
+func newTransaction(q url.Values, pushed bool) *transaction {
+	return &transaction{query: q, pushed: pushed, state: q.Get("state"), maxAge: -1, started: time.Now()}
 }
 
 // A stage is what a parked transaction waits for.
@@ -80,25 +80,26 @@ var errNoTransaction = errors.New("no such transaction")
 func (t *Tenant) parked(r *http.Request, state string, at stage) (*transaction, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tx := t.transactions[state]
-	if tx == nil || tx.stage != at || tx.expired() || cookieValue(r, browserCookie) != tx.browser {
-		return nil, errNoTransaction
-	}
-	return tx, nil
+	return t.findParked(r, state, at)
 }
 
 // take is parked, once: who comes second with a state finds nothing.
 func (t *Tenant) take(r *http.Request, state string, at stage) (*transaction, error) {
-	tx, err := t.parked(r, state, at)
-	if err != nil {
-		return nil, err
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.transactions[state] != tx {
+	tx, err := t.findParked(r, state, at)
+	if err == nil {
+		delete(t.transactions, state)
+	}
+	return tx, err
+}
+
+// findParked is for callers who hold the mutex.
+func (t *Tenant) findParked(r *http.Request, state string, at stage) (*transaction, error) {
+	tx := t.transactions[state]
+	if tx == nil || tx.stage != at || tx.expired() || cookieValue(r, browserCookie) != tx.browser {
 		return nil, errNoTransaction
 	}
-	delete(t.transactions, state)
 	return tx, nil
 }
 
@@ -125,10 +126,6 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction)
 	g.UserID, g.SessionID, g.MFA = s.userID, s.sid, s.did("mfa")
 	if tx.maxAge >= 0 {
 		g.AuthTime = s.authTime
-	}
-	if g.OrgID != "" && !t.cfg().Settings.member(t.cfg().Settings.organization(g.OrgID), s.userID) {
-		tx.fail(w, r, refuse(0, "access_denied", "user is not part of the %s organization", g.OrgID))
-		return
 	}
 	scope, oerr := t.userScopes(tx.client, g.UserID, g.Audience, g.Scope)
 	if oerr != nil {
