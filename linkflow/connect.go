@@ -15,8 +15,9 @@ import (
 // end.
 type opening struct{ Ticket, ReturnTo string }
 
-// readOpening reads the parameters of the link's page and of its form.
-func (f *Flow) readOpening(ctx context.Context, values url.Values) (o opening, t ticket, no *refusal) {
+// readOpening reads the parameters of the link's page and of its form. route is
+// where they were sent: what one page begins with is nothing to the other.
+func (f *Flow) readOpening(ctx context.Context, route string, values url.Values) (o opening, t ticket, no *refusal) {
 	text, err := one(values, "ticket")
 	if err != nil {
 		return o, t, &refusal{page: pageBadLink, reason: "ticket_repeated"}
@@ -24,11 +25,21 @@ func (f *Flow) readOpening(ctx context.Context, values url.Values) (o opening, t
 	if o.ReturnTo, no = f.readReturnTo(values); no != nil {
 		return o, t, no
 	}
-	if t, err = open[ticket](ctx, f.sealer, forTicket, text); err != nil {
+	if t, err = open[ticket](ctx, f.sealer, forTicket, text); err == nil && t.Own != (route == linkRoute) {
+		err = errTampered
+	}
+	if err != nil {
 		return o, t, refusalOf(err, pageBadLink, "ticket")
 	}
 	o.Ticket = text
 	return o, t, nil
+}
+
+func (f *Flow) readLinkOrOffer(ctx context.Context, values url.Values) (opening, ticket, *refusal) {
+	if !values.Has("ticket") && values.Has("connection") {
+		return f.offer(ctx, values)
+	}
+	return f.readOpening(ctx, "connect", values)
 }
 
 // offer reads a link without a ticket, as front ends made for Auth0's SDKs build
@@ -85,11 +96,7 @@ func (f *Flow) showConnect(r *http.Request) answer {
 	if err != nil || len(r.URL.RawQuery) > maxQuery {
 		return f.say(pageBadLink, nil, messagePage{})
 	}
-	read := f.readOpening
-	if !values.Has("ticket") && values.Has("connection") {
-		read = f.offer
-	}
-	o, t, no := read(r.Context(), values)
+	o, t, no := f.readLinkOrOffer(r.Context(), values)
 	if no != nil && no.page.status < 500 {
 		return f.say(no.page, nil, messagePage{})
 	}
@@ -113,7 +120,7 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	o, t, no := f.readOpening(r.Context(), values)
+	o, t, no := f.readOpening(r.Context(), route, values)
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}

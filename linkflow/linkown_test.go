@@ -1,0 +1,178 @@
+package linkflow
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+func TestAPersonLinksAnIdentityByTheirOwnWill(t *testing.T) {
+	w := newLinkingWorld(t, func(c *Config) { c.ReturnTo = []string{"http://127.0.0.1:1"} })
+	b := w.browser()
+	b.open(w.site.URL+"/auth/link?connection=github&returnTo="+url.QueryEscape("http://127.0.0.1:1/back")).want(200, "Add GitHub to your account?")
+	b.press("", "").signIn("alice").want(200, "127.0.0.1:1").press("action", "prove").consent("allow")
+	b.before = func(r *http.Request) bool { return r.URL.Host != "127.0.0.1:1" }
+	b.want(200, "Make these one account?").press("action", "merge")
+	if b.held == nil || b.held.URL.String() != "http://127.0.0.1:1/back" {
+		t.Errorf("the browser went to %v", b.held)
+	}
+	if n := len(w.identities("auth0|alice")); n != 2 {
+		t.Errorf("%d identities", n)
+	}
+	if strings.Contains(b.body, "names no agent") {
+		t.Error("somebody is warned of an agent that there is not")
+	}
+}
+
+func TestWhoHasLinkedMayGoOnToConnect(t *testing.T) {
+	w := newLinkingWorld(t, nil)
+	b := w.browser().open(w.site.URL+"/auth/link?connection=github").press("", "").signIn("alice").press("action", "prove").consent("allow")
+	b.press("action", "merge").want(200, "GitHub is part of your account").press("action", "connect").signIn("alice")
+	b.want(200, "Connect GitHub?").press("action", "connect").consent("allow").want(200, "is connected")
+}
+
+func TestALinkToLinkAsksForNothingThatNoRouteUses(t *testing.T) {
+	w := newLinkingWorld(t, func(c *Config) { c.ReturnTo = []string{"https://app.example.com"} })
+	for query, want := range map[string]int{
+		"connection=google-oauth2": 200,
+		"":                         200,
+		"connection=":              200,
+		"connection=windowslive":   400,
+		"connection=Username-Password-Authentication":          400,
+		"connection=github&connection=github":                  400,
+		"connection=github&scopes=repo":                        400,
+		"returnTo=https://evil.example/":                       400,
+		"connection=github&returnTo=//evil.example":            400,
+		"connection=github&returnTo=https://app.example.com/x": 200,
+		"connection=%zz":                                       400,
+	} {
+		if got := get(w.flow, "GET", "/auth/link?"+query).Code; got != want {
+			t.Errorf("%s answered %d", query, got)
+		}
+	}
+}
+
+// A ticket for one of the two pages is none for the other.
+func TestATicketToLinkIsNoTicketToConnect(t *testing.T) {
+	w := newLinkingWorld(t, nil)
+	b := w.browser().open(w.site.URL + "/auth/link")
+	_, own := b.form()
+	b.open(w.link(w.alice(), calendar).URL)
+	_, agents := b.form()
+	b.open(w.site.URL+"/auth/connect?"+url.Values{"ticket": {own.Get("ticket")}}.Encode()).want(400, titleOf(pageBadLink))
+	b.send(b.post(w.site.URL+"/auth/connect", own, "same-origin", "")).wantRefused(400, "ticket")
+	b.send(b.post(w.site.URL+"/auth/link", agents, "same-origin", "")).wantRefused(400, "ticket")
+}
+
+// trusting is a Flow whose operator believes the database and Google about e-mail
+// addresses.
+func trusting(c *Config) {
+	withMachine(c)
+	c.Linking.TrustEmail = []string{"Username-Password-Authentication", "google-oauth2"}
+}
+
+// aliceAtGoogle is another user with alice's address.
+func aliceAtGoogle(verified bool) func(*auth0test.Config) {
+	return func(c *auth0test.Config) {
+		c.Users = append(c.Users, auth0test.User{
+			UserID: "google-oauth2|117", Email: "alice@example.com", EmailVerified: verified, Name: "Alice Secret",
+			UserMetadata: map[string]any{"colour": "teal"},
+		})
+		c.ProviderAccounts = append(c.ProviderAccounts, auth0test.ProviderAccount{
+			Strategy: "google-oauth2", Account: "117", Email: "alice@example.com", EmailVerified: &verified,
+		})
+	}
+}
+
+func TestOtherUsersWithTheSameAddressAreOffered(t *testing.T) {
+	w := newLinkingWorld(t, trusting, aliceAtGoogle(true))
+	b := w.browser().open(w.site.URL+"/auth/link").want(200, "Add another way to sign in?").press("", "").signIn("alice")
+	b.want(200, "Is this you too?").want(200, `<option value="google-oauth2">Google</option>`)
+	for _, early := range []string{"117", "Secret", "colour"} {
+		if strings.Contains(b.body, early) {
+			t.Errorf("%q is told before its owner has signed in", early)
+		}
+	}
+	for _, c := range b.flowCookies() {
+		if strings.Contains(c.Value, "117") {
+			t.Error("the cookie can be read")
+		}
+	}
+	b.submit(url.Values{"action": {"prove"}, "connection": {"google-oauth2"}}).choose("117")
+	b.want(200, "user_metadata.colour").want(200, "google-oauth2|117").press("action", "merge").want(200, "Google is part of your account")
+	if got := w.identities("auth0|alice"); !slices.Equal(got, []string{"auth0|alice", "google-oauth2|117"}) {
+		t.Errorf("the identities are %v", got)
+	}
+}
+
+func TestOnlyWhoIsOfferedMayBeLinkedByAnOffer(t *testing.T) {
+	w := newLinkingWorld(t, trusting, aliceAtGoogle(true))
+	b := w.browser().open(w.site.URL+"/auth/link").press("", "").signIn("alice")
+	b.submit(url.Values{"action": {"prove"}, "connection": {"github"}}).wantRefused(400, "form_malformed")
+	b = w.browser().open(w.site.URL+"/auth/link").press("", "").signIn("alice")
+	b.submit(url.Values{"action": {"prove"}, "connection": {"google-oauth2"}}).choose("666").wantRefused(403, "not_offered")
+	w.wantUnlinked()
+	// Another try begins with the same offer.
+	b.open(b.site.URL+goOnPattern.FindStringSubmatch(b.body)[1]).want(200, "Is this you too?")
+	b.submit(url.Values{"action": {"switch"}}).signIn("bob").want(200, titleOf(pageNothingToLink))
+}
+
+func TestNobodyIsOfferedOnAnAddressThatIsNotTrusted(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		seed   func(*auth0test.Config)
+	}{
+		"not verified there": {trusting, aliceAtGoogle(false)},
+		"not verified here": {trusting, func(c *auth0test.Config) {
+			aliceAtGoogle(true)(c)
+			c.Users[0].EmailVerified = false
+		}},
+		"a connection that is not trusted there": {func(c *Config) {
+			trusting(c)
+			c.Linking.TrustEmail = c.Linking.TrustEmail[:1]
+		}, aliceAtGoogle(true)},
+		"a connection that is not trusted here": {func(c *Config) {
+			trusting(c)
+			c.Linking.TrustEmail = c.Linking.TrustEmail[1:]
+		}, aliceAtGoogle(true)},
+		"nobody is trusted": {withMachine, aliceAtGoogle(true)},
+		"another address": {trusting, func(c *auth0test.Config) {
+			aliceAtGoogle(true)(c)
+			c.Users[2].Email = "Alice@example.com"
+		}},
+		"no address": {trusting, func(c *auth0test.Config) {
+			aliceAtGoogle(true)(c)
+			c.Users[0].Email, c.Users[0].Username, c.Users[2].Email = "", "alice@example.com", ""
+		}},
+		"somebody with several identities": {trusting, func(c *auth0test.Config) {
+			aliceAtGoogle(true)(c)
+			c.Users[2].Identities = []auth0test.Identity{
+				{Connection: "google-oauth2", Provider: "google-oauth2", UserID: "117", IsSocial: true},
+				{Connection: "github", Provider: "github", UserID: "118", IsSocial: true},
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newLinkingWorld(t, c.change, c.seed)
+			w.browser().open(w.site.URL+"/auth/link").press("", "").signIn("alice").want(200, titleOf(pageNothingToLink))
+		})
+	}
+}
+
+func TestAnOfferThatCannotBeMadeIsAFault(t *testing.T) {
+	w := newLinkingWorld(t, trusting, aliceAtGoogle(true), func(c *auth0test.Config) {
+		for i := range c.ClientGrants {
+			if c.ClientGrants[i].ClientID == "tenant-management" {
+				c.ClientGrants[i].Scope = []string{"read:clients"}
+			}
+		}
+	})
+	w.browser().open(w.site.URL+"/auth/link").press("", "").signIn("alice").wantRefused(502, "management_403")
+	if e := w.log.last(); !strings.Contains(e.Err.Error(), "read:users") {
+		t.Errorf("told %v", e.Err)
+	}
+}
