@@ -146,7 +146,10 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 	tenantsetup.WriteOutcome(out, outcome)
 	if envFile == "" {
 		tenantsetup.WriteEnvironment(out, outcome)
+	} else {
+		tenantsetup.WriteKept(out, outcome, envFile)
 	}
+	tenantsetup.WriteNext(out, plan, outcome)
 	return plan.ExitCode(outcome), nil
 }
 

@@ -104,7 +104,10 @@ func (f *commandFlags) addManagement(n *tenantsetup.Needs) error {
 		if secret == "" {
 			return fmt.Errorf("%s: required with a management client id", envManagementSecret)
 		}
-		n.Management = tenantsetup.Client{ID: id, Secret: vault.NewSecret(secret)}
+		n.Management, n.ManagementLinks = tenantsetup.Client{ID: id, Secret: vault.NewSecret(secret)}, false
+	}
+	if n.Management.ID != "" && n.Management.Secret.Reveal() == "" {
+		return fmt.Errorf("tenant %s: management: the secret is empty", n.Tenant)
 	}
 	if f.managementDomain == "" {
 		return nil
@@ -204,10 +207,17 @@ func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenan
 	if n.Exchange, err = t.Client.needs(repl, beforeSetup, envClientID, envClientSecret); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if t.Link != nil {
+	if t.Management != nil {
+		as := &Client{ID: t.Management.ID, Secret: t.Management.Secret}
+		if n.Management, err = as.needs(repl, true, envManagementID, envManagementSecret); err != nil {
+			return nil, fmt.Errorf("management: %w", err)
+		}
+	}
+	if t.Link != nil && t.Link.Client != nil { // without one nobody signs in here
 		if n.Link, err = t.Link.needs(repl, beforeSetup, n.AgentNames); err != nil {
 			return nil, fmt.Errorf("link: %w", err)
 		}
+		n.ManagementLinks = t.Management != nil
 	}
 	return n, addRoutes(n, repl, t.AllowClients, routes)
 }
@@ -268,7 +278,7 @@ func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (t
 }
 
 func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool, names map[string]string) (*tenantsetup.Link, error) {
-	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault")}
+	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: l.Via}
 	var origin string
 	if err := expandAll(repl, []expansion{{"origin", l.Origin, &origin}}); err != nil {
 		return nil, err

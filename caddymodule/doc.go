@@ -10,6 +10,8 @@
 //   - the handler http.handlers.token_vault_link: the pages on which a person
 //     connects an account, and the status that the agent waits for
 //
+// and the command token-vault, which checks and sets up Auth0 tenants.
+//
 // # Where to read on
 //
 // In the order of a request: call.go (the whole of it on one screen),
@@ -19,5 +21,6 @@
 // agent gets from us), hold.go (a request that waits for its user), link.go (the
 // other handler). In the order of a
 // configuration: caddyfile.go and caddyfile_tenant.go, app.go, tenant.go,
-// expand.go, linkkey.go, handler.go, offers.go, sites.go.
+// expand.go, linkkey.go, handler.go, offers.go, sites.go. The command: command.go,
+// commandconfig.go (what a configuration needs), and package tenantsetup.
 package caddymodule

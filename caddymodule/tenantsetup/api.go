@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,7 +35,7 @@ func connect(ctx context.Context, n *Needs, transport http.RoundTripper) (*api, 
 		return nil, err
 	}
 	options := []management.Option{
-		management.WithClient(&http.Client{Transport: straight{transport}}),
+		management.WithClient(&http.Client{Transport: refusing{transport}}),
 		management.WithNoRetries(), // the transport does, as long as Auth0 asks for
 		management.WithNoAuth0ClientInfo(),
 	}
@@ -77,11 +78,17 @@ func managementToken(ctx context.Context, n *Needs, issuer string, transport htt
 	return "", nil, unexpected("the token endpoint", got.status)
 }
 
-// explain makes an error of the Management API fit to be shown.
-func (a *api) explain(err error) error {
-	var answered management.Error
-	if errors.As(err, &answered) {
-		return &apiError{answered.Status(), harmless(answered.Error(), a.secrets...)}
+// ask makes one call. Where an answer has a member of another type than it knows,
+// go-auth0 panics.
+func (a *api) ask(call func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the Management API's answer makes no sense")
+		}
+	}()
+	err = call()
+	if refusal, ok := errors.AsType[*apiError](err); ok {
+		return &apiError{refusal.status, harmless(refusal.text, a.secrets...)}
 	}
 	return err
 }
@@ -89,10 +96,12 @@ func (a *api) explain(err error) error {
 // apiError is a refusal of the Management API.
 type apiError struct {
 	status int
-	text   string
+	text   string // what it says
 }
 
-func (e *apiError) Error() string { return "the Management API answers " + e.text }
+func (e *apiError) Error() string {
+	return fmt.Sprintf("the Management API answers %d %s", e.status, e.text)
+}
 
 // statusOf is the HTTP status that an error tells of, or 0.
 func statusOf(err error) int {
@@ -102,8 +111,42 @@ func statusOf(err error) int {
 	return 0
 }
 
-// lacks returns which of scopes the token does not have.
+// maxList bounds what is read of a page of objects.
+const maxList = 16 << 20
+
+// refusing passes on good answers only. It follows no redirect, which would carry
+// the token to another host, and reads refusals itself: go-auth0 takes the status
+// from the body.
+type refusing struct{ base http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxList), resp.Body}
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var refusal struct {
+		Message string `json:"message"`
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	_ = json.Unmarshal(body, &refusal) // what is no JSON has no message
+	return nil, &apiError{resp.StatusCode, refusal.Message}
+}
+
+// lacks returns which of scopes the token does not have, as far as Auth0 said
+// which it has.
 func (a *api) lacks(scopes ...string) (missing []string) {
+	if len(a.scopes) == 0 {
+		return nil
+	}
 	for _, scope := range scopes {
 		if !slices.Contains(a.scopes, scope) {
 			missing = append(missing, scope)

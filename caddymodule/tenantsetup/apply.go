@@ -3,6 +3,7 @@ package tenantsetup
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -17,13 +18,13 @@ type Outcome struct {
 	// Refused are those that Auth0 does not let programs do, with what rests on
 	// them: they are to be done by hand.
 	Refused []Change
-	// Err is why the run ended early, and Failed the change at which it did.
+	// Err is why the run ended early, Failed the change at which it did, and Left
+	// are those after it.
 	Err    error
 	Failed *Change
+	Left   []Change
 	// Variables are what the configuration needs that is new to it.
 	Variables []Variables
-	// Left are the changes after the failed one.
-	Left []Change
 }
 
 // Variables are the id and the secret of an application, with the environment
@@ -68,12 +69,17 @@ func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables
 		case aboutMyAccount(change) && failure(err) == nil:
 			out.Refused = append(out.Refused, change)
 		default:
+			if ctx.Err() != nil {
+				err = errInterrupted
+			}
 			out.Failed, out.Err, out.Left = &p.Changes[i], err, p.Changes[i+1:]
 			return out
 		}
 	}
 	return out
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // aboutMyAccount: Auth0 has been seen to refuse that the My Account API is
 // activated by API, and to store user access to it as client access.
@@ -115,8 +121,9 @@ func (c *call) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &c
 // do makes one change.
 func (a *api) do(ctx context.Context, change Change) (made, error) {
 	c := &call{body: change.Body}
-	if err := a.Request(ctx, change.Method, a.URI(change.Path...), c); err != nil {
-		return c.answer, a.explain(err)
+	err := a.ask(func() error { return a.Request(ctx, change.Method, a.URI(change.Path...), c) })
+	if err != nil {
+		return c.answer, err
 	}
 	if change.Path[0] == "client-grants" && change.creates() && deref(c.answer.SubjectType) != subjectUser {
 		return c.answer, &apiError{http.StatusConflict, "that the grant is stored as client access"}

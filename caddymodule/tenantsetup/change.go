@@ -51,25 +51,29 @@ func (c *Change) cli() string {
 	return "auth0 api " + strings.ToLower(c.Method) + " " + quote(strings.Join(c.Path, "/")) + " --data " + quote(compact(c.Body))
 }
 
-// merge adds the members of another change of the same object.
+// merge takes another change of the same object in, if one call can do both.
 func (c *Change) merge(other Change) bool {
-	mine, ok := c.Body.(map[string]any)
-	theirs, also := other.Body.(map[string]any)
-	if !ok || !also || c.creates() || other.creates() || !slices.Equal(c.Path, other.Path) {
+	if c.creates() || other.creates() || !slices.Equal(c.Path, other.Path) {
 		return false
 	}
-	if c.Shown != nil || other.Shown != nil {
-		shown := make(map[string]any)
-		for _, change := range []*Change{c, &other} {
-			members, _ := change.shown().(map[string]any)
-			maps.Copy(shown, members)
-		}
-		c.Shown = shown
+	if mine, ok := c.Body.([]any); ok { // the clients of a connection
+		c.Body = slices.Concat(mine, other.Body.([]any))
+		return true
 	}
-	body := maps.Clone(mine)
-	maps.Copy(body, theirs)
-	c.Body = body
+	if c.Shown != nil || other.Shown != nil {
+		c.Shown = union(c.shown(), other.shown())
+	}
+	c.Body = union(c.Body, other.Body)
 	return true
+}
+
+// union is the members of both.
+func union(a, b any) map[string]any {
+	all := make(map[string]any)
+	for _, members := range []any{a, b} {
+		maps.Copy(all, members.(map[string]any)) // what PATCH sends, but for a connection's clients
+	}
+	return all
 }
 
 // compact is JSON on one line.

@@ -27,18 +27,22 @@ func checkAPI(n *Needs, o *observed) []Finding {
 }
 
 func missingAPI(n *Needs) Finding {
-	scopes := make([]map[string]string, 0, len(n.Permissions))
+	body := map[string]any{
+		"name": apiName, "identifier": n.Audience, "signing_alg": n.Algorithms[0],
+		// Agents act while their users are away, so they need refresh tokens.
+		"allow_offline_access":                            true,
+		"skip_consent_for_verifiable_first_party_clients": true,
+	}
+	var scopes []any
 	for _, permission := range n.Permissions {
-		scopes = append(scopes, map[string]string{"value": permission})
+		scopes = append(scopes, map[string]any{"value": permission})
+	}
+	if scopes != nil {
+		body["scopes"] = scopes
 	}
 	return wrong("api.exists", "no API "+n.Audience, "an API with this identifier, the audience of agents' tokens",
-		"Applications > APIs > Create API").mendedBy(Change{
-		What: "API " + n.Audience, Method: "POST", Path: []string{"resource-servers"}, Body: map[string]any{
-			"name": apiName, "identifier": n.Audience, "signing_alg": n.Algorithms[0], "scopes": scopes,
-			// Agents act while their users are away, so they need refresh tokens.
-			"allow_offline_access":                            true,
-			"skip_consent_for_verifiable_first_party_clients": true,
-		}})
+		"Applications > APIs > Create API").
+		mendedBy(Change{What: "API " + n.Audience, Method: "POST", Path: []string{"resource-servers"}, Body: body})
 }
 
 func dashboardOf(rs *management.ResourceServer) string {
@@ -147,8 +151,9 @@ func checkAccountGrant(n *Needs, o *observed, rs *management.ResourceServer) []F
 // checkGrant checks that a client may have users' tokens of an API, with these
 // scopes.
 func checkGrant(group, clientID string, scopes []string, o *observed, rs *management.ResourceServer) Finding {
-	create := Change{What: "user access of " + clientID + " to " + rs.GetIdentifier(), Method: "POST", Path: []string{"client-grants"}, Body: map[string]any{
-		"client_id": clientID, "audience": rs.GetIdentifier(), "scope": slices.Clip(append([]string{}, scopes...)), "subject_type": subjectUser,
+	name := o.nameOf(clientID)
+	create := Change{What: "user access of " + name + " to " + rs.GetIdentifier(), Method: "POST", Path: []string{"client-grants"}, Body: map[string]any{
+		"client_id": clientID, "audience": rs.GetIdentifier(), "scope": append([]string{}, scopes...), "subject_type": subjectUser,
 	}}
 	dashboard := dashboardOf(rs) + " > Application Access > User Access"
 	expected := "user access with " + strings.Join(scopes, " ")
@@ -158,10 +163,10 @@ func checkGrant(group, clientID string, scopes []string, o *observed, rs *manage
 	grant := o.grant(clientID, rs.GetIdentifier(), true)
 	switch {
 	case grant == nil && o.grant(clientID, rs.GetIdentifier(), false) != nil:
-		return wrong(group+".subject_type", "the grant of "+clientID+" was stored as client access, which no user's token comes from",
+		return wrong(group+".subject_type", "the grant of "+name+" was stored as client access, which no user's token comes from",
 			expected, dashboard).mendedBy(create)
 	case grant == nil:
-		return wrong(group+".grant", clientID+" has no user access to "+rs.GetIdentifier(), expected, dashboard).mendedBy(create)
+		return wrong(group+".grant", name+" has no user access to "+rs.GetIdentifier(), expected, dashboard).mendedBy(create)
 	case !grant.GetAllowAllScopes():
 		var missing []string
 		for _, scope := range scopes {
@@ -170,10 +175,10 @@ func checkGrant(group, clientID string, scopes []string, o *observed, rs *manage
 			}
 		}
 		if missing != nil {
-			return wrong(group+".scopes", "the user access of "+clientID+" lacks "+strings.Join(missing, " "), expected, dashboard).
+			return wrong(group+".scopes", "the user access of "+name+" lacks "+strings.Join(missing, " "), expected, dashboard).
 				mendedBy(Change{What: create.What, Method: "PATCH", Path: []string{"client-grants", grant.GetID()},
 					Body: map[string]any{"scope": append(slices.Clone(grant.GetScope()), missing...)}})
 		}
 	}
-	return fine(group+".grant", clientID+" has user access to "+rs.GetIdentifier())
+	return fine(group+".grant", name+" has user access to "+rs.GetIdentifier())
 }

@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -105,15 +106,17 @@ func linkRules(n *Needs) []clientRule {
 }
 
 // authMethodRule: a client with a secret, which Auth0 takes in the body and as
-// Basic credentials alike.
+// Basic credentials alike. A client that says nothing has one, unless it has keys.
 func authMethodRule(check string) clientRule {
 	return clientRule{
 		check: check, expected: "client_secret_post or client_secret_basic", where: "Credentials > Authentication Method",
 		good: func(c *management.Client) bool {
-			return slices.Contains([]string{"client_secret_post", "client_secret_basic"}, c.GetTokenEndpointAuthMethod())
+			method := c.GetTokenEndpointAuthMethod()
+			return method == "client_secret_post" || method == "client_secret_basic" || method == "" && c.ClientAuthenticationMethods == nil
 		},
 		found: func(c *management.Client) string {
-			return "authentication method " + orNone(c.GetTokenEndpointAuthMethod())
+			return either(c.ClientAuthenticationMethods != nil, "authenticates with keys, not with a secret",
+				"authentication method "+cmp.Or(c.GetTokenEndpointAuthMethod(), "client_secret_post, by default"))
 		},
 		members: func(*management.Client) map[string]any {
 			return map[string]any{"token_endpoint_auth_method": "client_secret_post"}
@@ -134,7 +137,7 @@ func grantRule(check, grant, name string) clientRule {
 }
 
 func checkExchange(n *Needs, o *observed) []Finding {
-	if err := either(o.management != nil, o.management, o.clients.err); err != nil {
+	if err := cmp.Or(o.management, o.clients.err); err != nil {
 		return append(probedClient("client", "the Token Vault grant; first-party, OIDC-conformant, and not public", o.probes.exchange),
 			unseenAll(err, "client.linked", "client.first_party", "client.oidc_conformant", "client.auth_method")...)
 	}
@@ -144,7 +147,9 @@ func checkExchange(n *Needs, o *observed) []Finding {
 	}
 	findings := []Finding{fine("client.exists", "application "+c.GetName())}
 	for _, rule := range exchangeRules(n) {
-		findings = append(findings, rule.judge(c))
+		if rule.check != "client.linked" || o.apis.value[n.Audience] != nil {
+			findings = append(findings, rule.judge(c))
+		}
 	}
 	return append(findings, secretOf("client", c, o.probes.exchange)...)
 }
@@ -153,7 +158,7 @@ func checkLink(n *Needs, o *observed) []Finding {
 	if n.Link == nil {
 		return nil
 	}
-	if err := either(o.management != nil, o.management, o.clients.err); err != nil {
+	if err := cmp.Or(o.management, o.clients.err); err != nil {
 		return append(append(probedClient("link", "the grant "+grantCode, o.probes.login), probedURLs(n, o)...),
 			unseenAll(err, "link.app_type", "link.auth_method")...)
 	}

@@ -32,6 +32,7 @@ func checkConnection(n *Needs, o *observed, name string) []Finding {
 		findings = append([]Finding{fine("connection.exists", "strategy "+c.value.Strategy), checkKeysOf(c.value), checkActive(c.value), checkOffline(c.value)},
 			checkEnabled(n, o, c.value)...)
 		findings = append(findings, checkScopes(n, c.value)...)
+		findings = append(findings, checkLogin(n, c.value)...)
 	}
 	for i := range findings {
 		findings[i].Subject = name
@@ -125,12 +126,12 @@ func checkEnabled(n *Needs, o *observed, c *connection) (findings []Finding) {
 			continue // that it is missing is said elsewhere
 		}
 		if c.enabled.value[client] {
-			enabled = append(enabled, client)
+			enabled = append(enabled, o.nameOf(client))
 			continue
 		}
-		findings = append(findings, wrong(id, "not enabled for "+client, "enabled for the exchange's client and for the link pages' application",
+		findings = append(findings, wrong(id, "not enabled for "+o.nameOf(client), "enabled for the exchange's client and for the link pages' application",
 			pageOf(c)+" > Applications").mendedBy(Change{
-			What: "connection " + c.Name + " for " + client, Method: "PATCH", Path: []string{"connections", c.ID, "clients"},
+			What: "the applications of connection " + c.Name, Method: "PATCH", Path: []string{"connections", c.ID, "clients"},
 			Body: []any{map[string]any{"client_id": client, "status": true}},
 		}))
 	}
@@ -163,49 +164,6 @@ func checkScopes(n *Needs, c *connection) []Finding {
 		"none; scopes of the route, in the configuration")}
 }
 
-func checkAgents(n *Needs, o *observed) (findings []Finding) {
-	if err := either(o.management != nil, o.management, o.clients.err); err != nil {
-		if len(n.Agents) == 0 {
-			return nil
-		}
-		return unseenAll(err, "agents.exist")
-	}
-	for _, id := range n.Agents {
-		client := o.clients.value[id]
-		if client == nil {
-			findings = append(findings, missingAgent(n, id).about(id))
-			continue
-		}
-		findings = append(findings, fine("agents.exist", "application "+client.GetName()).about(id))
-		findings = append(findings, checkAgentGrant(n, o, id)...)
-	}
-	return findings
-}
-
-func missingAgent(n *Needs, id string) Finding {
-	f := wrong("agents.exist", "no application "+id, "an application of the agent's, or another id in allow_clients", "Applications > Create Application")
-	if !n.CreateAgents {
-		return f // more often a misspelt id than a wish
-	}
-	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(id), Body: map[string]any{
-		// The one kind that needs to know no address of the agent's.
-		"name": n.agentName(id), "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
-		"token_endpoint_auth_method": "none", "is_first_party": true, "oidc_conformant": true,
-	}})
-}
-
-// checkAgentGrant: where the API's policy asks for it, each agent needs a grant.
-func checkAgentGrant(n *Needs, o *observed, id string) []Finding {
-	rs := o.apis.value[n.Audience]
-	if rs == nil || userPolicy(rs) != "require_client_grant" {
-		return nil
-	}
-	if o.grants.err != nil {
-		return unseenAll(o.grants.err, "agents.grant")
-	}
-	return []Finding{checkGrant("agents", id, n.Permissions, o, rs).about(id)}
-}
-
 // clone copies a connection for a plan to work on.
 func (c *connection) clone() *connection {
 	copied := *c
@@ -213,6 +171,9 @@ func (c *connection) clone() *connection {
 	copied.enabled.value = maps.Clone(c.enabled.value)
 	if c.ConnectedAccounts != nil {
 		copied.ConnectedAccounts = &management.ConnectedAccounts{Active: c.ConnectedAccounts.Active}
+	}
+	if c.Authentication != nil {
+		copied.Authentication = &management.Authentication{Active: c.Authentication.Active}
 	}
 	return &copied
 }

@@ -1,62 +1,13 @@
 package tenantsetup
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"net/http"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/auth0/go-auth0/management"
-
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
-
-// errNoUser: the tenant has nobody of that name, or several.
-var errNoUser = errors.New("no user")
-
-// readUser looks a person up, by user id or e-mail address, with what they have
-// connected.
-func (a *api) readUser(ctx context.Context, name string) (*user, error) {
-	id, err := a.userID(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	u := &user{id: id}
-	options := []management.RequestOption{management.Take(pageSize)}
-	for {
-		page, err := a.User.ListConnectedAccounts(ctx, id, options...)
-		if err != nil {
-			return nil, a.explain(err)
-		}
-		u.accounts = append(u.accounts, page.ConnectedAccounts...)
-		if page.Next == "" {
-			return u, nil
-		}
-		options = []management.RequestOption{management.Take(pageSize), management.From(page.Next)}
-	}
-}
-
-func (a *api) userID(ctx context.Context, name string) (string, error) {
-	if strings.Contains(name, "|") {
-		found, err := a.User.Read(ctx, name, management.IncludeFields("user_id"))
-		if err = a.explain(err); statusOf(err) == http.StatusNotFound {
-			return "", fmt.Errorf("%w %s", errNoUser, name)
-		}
-		return found.GetID(), err
-	}
-	found, err := a.User.ListByEmail(ctx, strings.ToLower(name), management.IncludeFields("user_id"))
-	switch {
-	case err != nil:
-		return "", a.explain(err)
-	case len(found) == 0:
-		return "", fmt.Errorf("%w with the address %s", errNoUser, name)
-	case len(found) > 1:
-		return "", fmt.Errorf("%w: %d users have the address %s; name one by user id", errNoUser, len(found), name)
-	}
-	return found[0].GetID(), nil
-}
 
 // checkUser compares what a person has connected with what each route needs.
 func checkUser(n *Needs, o *observed) (findings []Finding) {
@@ -72,7 +23,10 @@ func checkUser(n *Needs, o *observed) (findings []Finding) {
 	}
 	findings = append(findings, fine("user.exists", o.user.value.id))
 	for _, route := range n.Routes {
-		findings = append(findings, checkRoute(o.user.value, route).about(route.Connection))
+		f := checkRoute(o.user.value, route).about(route.Connection)
+		if !slices.Contains(findings, f) { // routes that need different scopes may fare alike
+			findings = append(findings, f)
+		}
 	}
 	return findings
 }

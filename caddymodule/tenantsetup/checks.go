@@ -11,7 +11,7 @@ import (
 // because something else is missing says nothing: that says it.
 var checks = []func(*Needs, *observed) []Finding{
 	checkDiscovery, checkKeys, checkClock, checkManagement, checkAPI, checkExchange, checkLink,
-	checkMyAccount, checkConnections, checkAgents, checkMFA, checkRegistration, checkUser,
+	checkLinking, checkMyAccount, checkConnections, checkAgents, checkMFA, checkRegistration, checkUser,
 }
 
 // check returns what all checks have to say.
@@ -89,25 +89,21 @@ func checkClock(_ *Needs, o *observed) []Finding {
 	return []Finding{f}
 }
 
+const managementWhere = "Applications > APIs > Auth0 Management API > Machine to Machine Applications"
+
 func checkManagement(n *Needs, o *observed) []Finding {
-	const where = "Applications > APIs > Auth0 Management API > Machine to Machine Applications"
 	if o.management != nil {
 		if n.Management.ID == "" {
 			return nil // every check that it takes says so
 		}
 		return []Finding{wrong("management.credentials", o.management.Error(),
-			"the id and secret of a machine-to-machine application that may use the Management API", where)}
+			"the id and secret of a machine-to-machine application that may use the Management API", managementWhere)}
 	}
-	if len(o.lacking) > 0 {
-		return []Finding{unseen("management.scopes", fmt.Errorf("the management client lacks %s", strings.Join(o.lacking, " "))).at(where)}
+	findings := []Finding{fine("management.credentials", n.Management.ID+" may use the Management API")}
+	if missing := o.lacks(readScopes...); missing != nil {
+		findings = append(findings, unseen("management.scopes", fmt.Errorf("%s lacks %s", n.Management.ID, strings.Join(missing, " "))))
 	}
-	return []Finding{fine("management.scopes", n.Management.ID+" may read the tenant's settings")}
-}
-
-// at names where in the Dashboard to look.
-func (f Finding) at(dashboard string) Finding {
-	f.Dashboard = dashboard
-	return f
+	return findings
 }
 
 func checkMFA(_ *Needs, o *observed) []Finding {
@@ -132,9 +128,9 @@ func checkRegistration(n *Needs, o *observed) []Finding {
 		return nil // who registers is let through nowhere
 	case o.management != nil:
 		return unseenAll(o.management, id)
-	case o.settings.err != nil:
-		return unseenAll(o.settings.err, id)
-	case o.settings.value.GetFlags().GetEnableDynamicClientRegistration():
+	case o.registration.err != nil:
+		return unseenAll(o.registration.err, id)
+	case o.registration.value:
 		return []Finding{wrong(id, "dynamic client registration is on: with allow_clients * anybody on the internet can make an agent",
 			"dynamic registration off, or allow_clients that names the agents", "Settings > Advanced > OIDC Dynamic Application Registration").
 			mendedByHand(Change{What: "the tenant's settings", Method: "PATCH", Path: []string{"tenants", "settings"},

@@ -21,6 +21,7 @@
 //	clock                        this machine's clock is right
 //	management.credentials       Auth0 accepts the management client
 //	management.scopes            its token shows the settings
+//	management.linking           and may link identities, where the pages do
 //	api.exists                   an API has the audience as its identifier
 //	api.signing_alg              its tokens are signed as the configuration wants
 //	api.user_access              applications may have users' tokens of it
@@ -39,6 +40,8 @@
 //	link.auth_method             it has a secret
 //	link.grant                   it has the grant authorization_code
 //	link.secret                  Auth0 accepts the configured secret
+//	link.action                  the account-linking Action is there; nobody can see that
+//	link.par                     ID tokens stay out of the URLs of link_account
 //	my_account.active            the My Account API is active
 //	my_account.user_access       applications may have users' tokens of it
 //	my_account.grant             the link pages' application may
@@ -50,6 +53,7 @@
 //	connection.offline_access    it asks for refresh tokens
 //	connection.enabled           the exchange and the link pages may use it
 //	connection.scopes            the provider can know the routes' scopes
+//	connection.login             people may sign in through it, where the pages link identities
 //	agents.exist                 the agents in allow_clients exist
 //	agents.grant                 they may have the API's tokens, where that takes a grant
 //	agents.subject_type          that grant is not stored as client access

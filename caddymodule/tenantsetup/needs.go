@@ -38,6 +38,8 @@ type Needs struct {
 	// Management is the machine client for the Management API; its zero value
 	// means that there is none.
 	Management Client
+	// ManagementLinks is whether the pages may use that client to link identities.
+	ManagementLinks bool
 	// User is the person that doctor is asked about: a user id or an e-mail
 	// address. Default: nobody.
 	User string
@@ -68,6 +70,14 @@ type Link struct {
 	Callback, Accounts string
 	// Name is the product's name, which people see when they sign in.
 	Name string
+	// Via is how accounts are connected: connected_accounts, or link_account or
+	// management, which link identities first.
+	Via string
+}
+
+// identities tells whether the pages link identities.
+func (l *Link) identities() bool {
+	return l != nil && (l.Via == "link_account" || l.Via == "management")
 }
 
 // Route is a connection that some route uses.
@@ -109,8 +119,8 @@ func (n *Needs) clients() []string {
 // managementIssuer is where the Management API is, with its slash at the end.
 func (n *Needs) managementIssuer() string { return cmp.Or(n.ManagementDomain, n.Issuer) }
 
-// myAccount is the identifier of the My Account API.
-func (n *Needs) myAccount() string { return n.Issuer + "me/" }
+// myAccount is the identifier of the My Account API on the tenant's own domain.
+func (n *Needs) myAccount() string { return n.managementIssuer() + "me/" }
 
 // agentName is what an agent is called.
 func (n *Needs) agentName(id string) string { return cmp.Or(n.AgentNames[id], id) }

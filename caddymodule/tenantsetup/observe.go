@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,15 +22,15 @@ type observed struct {
 	public public
 	probes probes
 
-	management  error // why the Management API could not be asked; nil if it could
-	lacking     []string
-	clients     seen[map[string]*management.Client]         // by id
-	apis        seen[map[string]*management.ResourceServer] // by identifier
-	grants      seen[[]*management.ClientGrant]
-	connections map[string]seen[*connection] // by name
-	mfa         seen[management.MultiFactorPolicies]
-	settings    seen[*management.Tenant]
-	user        seen[*user]
+	management   error                                       // why the Management API could not be asked; nil if it could
+	lacks        func(scopes ...string) []string             // those that its token does not have
+	clients      seen[map[string]*management.Client]         // by id
+	apis         seen[map[string]*management.ResourceServer] // by identifier
+	grants       seen[[]*management.ClientGrant]
+	connections  map[string]seen[*connection] // by name
+	mfa          seen[management.MultiFactorPolicies]
+	registration seen[bool] // whether clients may register themselves
+	user         seen[*user]
 }
 
 // connection is a connection of the tenant. Its options stay as they came, since
@@ -40,6 +41,7 @@ type connection struct {
 	Strategy          string                        `json:"strategy"`
 	Options           map[string]json.RawMessage    `json:"options"`
 	ConnectedAccounts *management.ConnectedAccounts `json:"connected_accounts"`
+	Authentication    *management.Authentication    `json:"authentication"`
 
 	enabled seen[map[string]bool] // by client id
 }
@@ -67,7 +69,7 @@ func observe(ctx context.Context, n *Needs, a *api, progress func(string), trans
 	if a == nil {
 		o.management = errNoCredentials
 	} else {
-		o.lacking = a.lacks(readScopes...)
+		o.lacks = a.lacks
 		if err := o.read(ctx, n, a, progress); err != nil {
 			return nil, err
 		}
@@ -88,16 +90,8 @@ func (o *observed) read(ctx context.Context, n *Needs, a *api, progress func(str
 		{"clients", func() error { o.clients = look(a.readClients(ctx)); return o.clients.err }},
 		{"APIs", func() error { o.apis = look(a.readAPIs(ctx)); return o.apis.err }},
 		{"client grants", func() error { o.grants = look(a.readGrants(ctx)); return o.grants.err }},
-		{"the MFA policy", func() error {
-			policy, err := a.Guardian.MultiFactor.Policy(ctx)
-			o.mfa = look(deref(policy), a.explain(err))
-			return o.mfa.err
-		}},
-		{"the tenant's settings", func() error {
-			settings, err := a.Tenant.Read(ctx)
-			o.settings = look(settings, a.explain(err))
-			return o.settings.err
-		}},
+		{"the MFA policy", func() error { o.mfa = look(a.readMFA(ctx)); return o.mfa.err }},
+		{"the tenant's settings", func() error { o.registration = look(a.readRegistration(ctx)); return o.registration.err }},
 	}
 	for _, step := range steps {
 		progress("reading " + step.what)
@@ -130,11 +124,11 @@ func (o *observed) read(ctx context.Context, n *Needs, a *api, progress func(str
 // failure returns err unless it is a refusal: those are about what the token may
 // see, and everything else is about the API.
 func failure(err error) error {
-	switch status := statusOf(err); {
-	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusUnauthorized:
-		return nil
+	status := statusOf(err)
+	if status < 400 || status >= 500 || status == http.StatusTooManyRequests || status == http.StatusUnauthorized {
+		return err
 	}
-	return err
+	return nil
 }
 
 func look[T any](value T, err error) seen[T] { return seen[T]{value, err} }
@@ -146,15 +140,9 @@ func deref[T any](p *T) (value T) {
 	return value
 }
 
-// myAccount is the My Account API, under the tenant's own domain where the
-// issuer is a custom one.
+// myAccount is the My Account API, under whichever domain the tenant lists it.
 func (o *observed) myAccount(n *Needs) *management.ResourceServer {
-	for _, identifier := range []string{n.myAccount(), n.managementIssuer() + "me/"} {
-		if rs := o.apis.value[identifier]; rs != nil {
-			return rs
-		}
-	}
-	return nil
+	return cmp.Or(o.apis.value[n.Issuer+"me/"], o.apis.value[n.myAccount()])
 }
 
 // grant finds a client's grant on an API, for users or for the client itself.
@@ -166,3 +154,6 @@ func (o *observed) grant(clientID, audience string, forUsers bool) *management.C
 	}
 	return nil
 }
+
+// nameOf is what people call a client.
+func (o *observed) nameOf(id string) string { return cmp.Or(o.clients.value[id].GetName(), id) }

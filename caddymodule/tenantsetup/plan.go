@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -42,10 +43,11 @@ func newAgent(id string) string { return "(id of the application for " + id + ")
 // again each time. So a plan is whole before anything is done, holds nothing that
 // no check asks for, and is empty where doctor is content.
 func makePlan(needs *Needs, o *observed) (*Plan, error) {
-	for _, e := range []error{o.management, o.clients.err, o.apis.err, o.grants.err} {
-		if e != nil {
-			return nil, fmt.Errorf("a plan takes all of the tenant's settings: %w", e)
-		}
+	if err := cmp.Or(o.management, o.clients.err, o.apis.err, o.grants.err); err != nil {
+		return nil, fmt.Errorf("a plan takes all of the tenant's settings: %w", err)
+	}
+	if f := checkDiscovery(needs, o)[0]; f.Status != StatusOK {
+		return nil, fmt.Errorf("there is no plan for another tenant: found %s, expected %s", f.Found, f.Expected)
 	}
 	n, before := needs.clone(), check(needs, o)
 	plan := &Plan{Needs: n, Adopted: adopt(n, o)}

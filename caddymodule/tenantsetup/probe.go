@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,8 +16,8 @@ import (
 // public is what everybody can see of a tenant.
 type public struct {
 	issuer     seen[string]
-	jwksURI    string
 	algorithms seen[map[string]bool] // of the signing keys
+	pushed     bool                  // authorization requests can be (RFC 9126)
 	ahead      time.Duration         // the tenant's clock beside ours
 	hasDate    bool
 }
@@ -25,15 +26,17 @@ type public struct {
 func readPublic(ctx context.Context, n *Needs, transport http.RoundTripper) (p public) {
 	asked := time.Now()
 	var discovery struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+		Issuer string `json:"issuer"`
+		Pushed string `json:"pushed_authorization_request_endpoint"`
 	}
 	header, err := getJSON(ctx, transport, n.Issuer+".well-known/openid-configuration", &discovery)
-	p.issuer = look(discovery.Issuer, err)
+	p.issuer, p.pushed = look(discovery.Issuer, err), discovery.Pushed != ""
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
-		// The header has whole seconds: half of one is its mean.
+		// The header has whole seconds: half of one is its mean. What a cache answers
+		// has an age (RFC 9111 §5.1).
+		age, _ := strconv.Atoi(header.Get("Age"))
 		middle := asked.Add(time.Since(asked) / 2)
-		p.ahead, p.hasDate = date.Add(time.Second/2).Sub(middle), true
+		p.ahead, p.hasDate = date.Add(time.Duration(age)*time.Second+time.Second/2).Sub(middle), true
 	}
 	var keys struct {
 		Keys []struct {
@@ -153,7 +156,7 @@ func tokenVerdict(ctx context.Context, n *Needs, client Client, transport http.R
 func authorizeVerdict(ctx context.Context, n *Needs, transport http.RoundTripper) verdict {
 	target := n.Issuer + "authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {n.Link.Client.ID}, "redirect_uri": {n.Link.Callback},
-		"scope": {"openid " + strings.Join(accountScopes, " ")}, "audience": {n.myAccount()},
+		"scope": {"openid " + strings.Join(accountScopes, " ")}, "audience": {n.Issuer + "me/"},
 		"prompt": {"none"}, "state": {"doctor"},
 	}.Encode()
 	got, err := send(ctx, transport, http.MethodGet, target, nil)
@@ -167,7 +170,7 @@ func authorizeVerdict(ctx context.Context, n *Needs, transport http.RoundTripper
 		return accepted
 	case ok && err == nil && query.Get("error") == "unauthorized_client":
 		return badGrant
-	case ok && err == nil && strings.Contains(query.Get("error_description"), n.myAccount()):
+	case ok && err == nil && strings.Contains(query.Get("error_description"), n.Issuer+"me/"):
 		return badAPI
 	case got.status >= 400 && bytes.Contains(bytes.ToLower(got.body), []byte("callback url mismatch")):
 		return badCallback

@@ -11,7 +11,7 @@ import (
 // clientFields are what is read of clients: not their secrets.
 var clientFields = []string{
 	"client_id", "name", "app_type", "resource_server_identifier", "is_first_party", "oidc_conformant",
-	"token_endpoint_auth_method", "grant_types", "callbacks", "allowed_logout_urls", "refresh_token",
+	"token_endpoint_auth_method", "client_authentication_methods", "grant_types", "callbacks", "allowed_logout_urls",
 }
 
 func (a *api) readClients(ctx context.Context) (map[string]*management.Client, error) {
@@ -57,14 +57,33 @@ func (a *api) readGrants(ctx context.Context) (grants []*management.ClientGrant,
 	return grants, err
 }
 
+func (a *api) readMFA(ctx context.Context) (policies management.MultiFactorPolicies, err error) {
+	err = a.ask(func() error {
+		found, err := a.Guardian.MultiFactor.Policy(ctx)
+		policies = deref(found)
+		return err
+	})
+	return policies, err
+}
+
+func (a *api) readRegistration(ctx context.Context) (on bool, err error) {
+	err = a.ask(func() error {
+		settings, err := a.Tenant.Read(ctx, management.IncludeFields("flags"))
+		on = settings.GetFlags().GetEnableDynamicClientRegistration()
+		return err
+	})
+	return on, err
+}
+
 // readConnection returns nil if there is none of that name.
 func (a *api) readConnection(ctx context.Context, name string) (*connection, error) {
 	var list struct {
 		Connections []*connection `json:"connections"`
 	}
 	options := []management.RequestOption{management.Parameter("name", name), management.IncludeTotals(true)}
-	if err := a.Request(ctx, http.MethodGet, a.URI("connections"), &list, options...); err != nil {
-		return nil, a.explain(err)
+	err := a.ask(func() error { return a.Request(ctx, http.MethodGet, a.URI("connections"), &list, options...) })
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range list.Connections {
 		if c.Name == name {
@@ -79,10 +98,14 @@ func (a *api) readConnection(ctx context.Context, name string) (*connection, err
 func (a *api) readEnabled(ctx context.Context, id string) (map[string]bool, error) {
 	enabled := make(map[string]bool)
 	options := []management.RequestOption{management.Take(pageSize)}
-	for {
-		list, err := a.Connection.ReadEnabledClients(ctx, id, options...)
+	for range maxPages {
+		var list *management.ConnectionEnabledClientList
+		err := a.ask(func() (err error) {
+			list, err = a.Connection.ReadEnabledClients(ctx, id, options...)
+			return err
+		})
 		if err != nil {
-			return enabled, a.explain(err)
+			return enabled, err
 		}
 		for _, client := range deref(list.Clients) {
 			enabled[client.GetClientID()] = true
@@ -92,6 +115,7 @@ func (a *api) readEnabled(ctx context.Context, id string) (map[string]bool, erro
 		}
 		options = []management.RequestOption{management.Take(pageSize), management.From(list.Next)}
 	}
+	return enabled, errTooMany
 }
 
 // pageSize is how many objects are asked for at once, and maxPages how often.
@@ -103,13 +127,16 @@ const (
 // pages reads page after page.
 func (a *api) pages(read func(management.RequestOption) (more bool, err error)) error {
 	for page := range maxPages {
-		more, err := read(management.Page(page))
-		if err != nil {
-			return a.explain(err)
-		}
-		if !more {
-			return nil
+		var more bool
+		err := a.ask(func() (err error) {
+			more, err = read(management.Page(page))
+			return err
+		})
+		if err != nil || !more {
+			return err
 		}
 	}
-	return errors.New("the tenant has more of them than are looked at")
+	return errTooMany
 }
+
+var errTooMany = errors.New("the tenant has more of them than are looked at")

@@ -94,9 +94,30 @@ func WriteEnvironment(w io.Writer, out Outcome) {
 	if len(out.Variables) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n# For Caddy's environment. New secrets are shown this once.\n")
+	fmt.Fprintf(w, "\n# For Caddy's environment. New secrets are shown this once. An id that the\n"+
+		"# configuration spells out has to be changed there.\n")
 	for _, v := range out.Variables {
 		_ = WriteVariables(w, v)
+	}
+}
+
+// WriteKept says where the variables of an outcome are instead.
+func WriteKept(w io.Writer, out Outcome, file string) {
+	for _, v := range out.Variables {
+		fmt.Fprintf(w, "✓ appended to %s: %s\n", file, strings.TrimRight(v.IDVariable+" "+v.SecretVariable, " "))
+	}
+}
+
+// WriteNext says what comes after a setup.
+func WriteNext(w io.Writer, plan *Plan, out Outcome) {
+	for _, c := range out.Done {
+		if c.as == newLink {
+			fmt.Fprintf(w, "\nNobody can sign in to the new application %s yet: enable the connections for it that people sign in with\n"+
+				"    Dashboard  Applications > Applications > %s > Connections\n", printable(plan.Needs.Link.Name), printable(plan.Needs.Link.Name))
+		}
+	}
+	if out.Err == nil && len(out.Variables) > 0 {
+		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says whether all is well.\n")
 	}
 }
 
@@ -105,9 +126,10 @@ func WriteEnvironment(w io.Writer, out Outcome) {
 func WriteVariables(w io.Writer, v Variables) error {
 	lines := "export " + v.IDVariable + "=" + quote(printable(v.ID)) + "\n"
 	switch secret := v.Secret.Reveal(); {
+	case v.SecretVariable == "":
 	case secret != "":
 		lines += "export " + v.SecretVariable + "=" + quote(secret) + "\n"
-	case v.SecretVariable != "":
+	default:
 		lines += "# " + v.SecretVariable + ": Applications > Applications > (" + printable(v.ID) + ") > Settings > Client Secret\n"
 	}
 	_, err := io.WriteString(w, lines)

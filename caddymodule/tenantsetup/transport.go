@@ -95,19 +95,6 @@ func retryAfter(h http.Header) time.Duration {
 	return max(wait, time.Second)
 }
 
-// straight refuses redirects: following one would carry a token to another host.
-type straight struct{ base http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (s straight) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := s.base.RoundTrip(req)
-	if err == nil && resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		_ = resp.Body.Close()
-		return nil, unexpected("the Management API", resp.StatusCode)
-	}
-	return resp, err
-}
-
 // answer is one answer of the tenant, read whole.
 type answer struct {
 	status int

@@ -30,7 +30,9 @@ func printTenant(out io.Writer, s *auth0test.Server, cert string) {
 	_ = w.Flush()
 	fmt.Fprintln(out, "\n# for the Caddyfile:")
 	for _, e := range exports(s, cfg) {
-		fmt.Fprintf(out, "export %s=%s\n", e[0], quote(e[1]))
+		if e[1] != "" { // set and empty would hide a default
+			fmt.Fprintf(out, "export %s=%s\n", e[0], quote(e[1]))
+		}
 	}
 	curl := printTrust(out, s, cert)
 	if len(cfg.Users) > 0 {
@@ -79,10 +81,11 @@ func login(u auth0test.User) string {
 
 // exports are the variables of the top-level Caddyfile. In a config of your
 // own each client is found by what it is: the exchange by its app_type, the
-// link pages by their grant on the My Account API, the agent as the first of
-// the others. The seeds' names are not special.
+// link pages by their grant on the My Account API, the management client by its
+// own on the Management API, the agent as the first of the others. The seeds' names
+// are not special.
 func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
-	var exchange, link, agent auth0test.Client
+	var exchange, link, management, agent auth0test.Client
 	for _, c := range cfg.Clients {
 		switch {
 		case c.AppType == "resource_server":
@@ -92,6 +95,10 @@ func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
 		case hasGrant(cfg, c.ClientID, s.Issuer()+"me/"):
 			if link.ClientID == "" {
 				link = c
+			}
+		case hasGrant(cfg, c.ClientID, s.Issuer()+"api/v2/"):
+			if management.ClientID == "" {
+				management = c
 			}
 		case agent.ClientID == "":
 			agent = c
@@ -104,6 +111,8 @@ func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
 		{"AUTH0_CLIENT_SECRET", exchange.ClientSecret},
 		{"AUTH0_LINK_CLIENT_ID", link.ClientID},
 		{"AUTH0_LINK_CLIENT_SECRET", link.ClientSecret},
+		{"AUTH0_MANAGEMENT_CLIENT_ID", management.ClientID},
+		{"AUTH0_MANAGEMENT_CLIENT_SECRET", management.ClientSecret},
 		{"AGENT_CLIENT_ID", agent.ClientID},
 		{"LINK_ORIGIN", "http://localhost:8080"},
 		{"GOOGLE_UPSTREAM", s.GoogleURL},

@@ -153,8 +153,17 @@ func (t *Tenant) routes() http.Handler {
 
 	root := http.NewServeMux()
 	root.Handle("/_tenant/", t.controls())
-	root.Handle("/", withRateLimit(t.requests.watch(t.faults.inject(auth0))))
+	root.Handle("/", t.withDate(withRateLimit(t.requests.watch(t.faults.inject(auth0)))))
 	return root
+}
+
+// withDate says what time it is here (RFC 9110 §6.6.1).
+func (t *Tenant) withDate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now().Add(time.Duration(t.cfg().Settings.ClockSkew) * time.Second)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		next.ServeHTTP(w, r)
+	})
 }
 
 // rateLimit is the limit the headers speak of; only faults answer 429.

@@ -1,0 +1,46 @@
+package tenantsetup
+
+import "cmp"
+
+func checkAgents(n *Needs, o *observed) (findings []Finding) {
+	if err := cmp.Or(o.management, o.clients.err); err != nil {
+		if len(n.Agents) == 0 {
+			return nil
+		}
+		return unseenAll(err, "agents.exist")
+	}
+	for _, id := range n.Agents {
+		client := o.clients.value[id]
+		if client == nil {
+			findings = append(findings, missingAgent(n, id).about(id))
+			continue
+		}
+		findings = append(findings, fine("agents.exist", "application "+client.GetName()).about(id))
+		findings = append(findings, checkAgentGrant(n, o, id)...)
+	}
+	return findings
+}
+
+func missingAgent(n *Needs, id string) Finding {
+	f := wrong("agents.exist", "no application "+id, "another id in allow_clients, or an application for the agent, which setup --create-agent makes", "Applications > Create Application")
+	if !n.CreateAgents {
+		return f // more often a misspelt id than a wish
+	}
+	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(id), Body: map[string]any{
+		// The one kind that needs to know no address of the agent's.
+		"name": n.agentName(id), "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
+		"token_endpoint_auth_method": "none", "is_first_party": true, "oidc_conformant": true,
+	}})
+}
+
+// checkAgentGrant: where the API's policy asks for it, each agent needs a grant.
+func checkAgentGrant(n *Needs, o *observed, id string) []Finding {
+	rs := o.apis.value[n.Audience]
+	if rs == nil || userPolicy(rs) != "require_client_grant" {
+		return nil
+	}
+	if o.grants.err != nil {
+		return unseenAll(o.grants.err, "agents.grant")
+	}
+	return []Finding{checkGrant("agents", id, n.Permissions, o, rs).about(id)}
+}

@@ -1,0 +1,200 @@
+package tenantsetup
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// managed is demo with a client for the Management API.
+func managed(tenant *auth0test.Server) *Needs {
+	n := demo(tenant)
+	n.Management = Client{ID: "tenant-management", Secret: vault.NewSecret("tenant-management-secret")}
+	return n
+}
+
+// api finds one of a configuration's APIs.
+func apiOf(cfg *auth0test.Config, identifier string) *auth0test.ResourceServer {
+	return &cfg.ResourceServers[slices.IndexFunc(cfg.ResourceServers, func(rs auth0test.ResourceServer) bool { return rs.Identifier == identifier })]
+}
+
+func connectionOf(cfg *auth0test.Config, name string) *auth0test.Connection {
+	return &cfg.Connections[slices.IndexFunc(cfg.Connections, func(c auth0test.Connection) bool { return c.Name == name })]
+}
+
+// grantOf finds the seeds' user grant of a client.
+func grantOf(cfg *auth0test.Config, clientID string) *auth0test.ClientGrant {
+	return &cfg.ClientGrants[slices.IndexFunc(cfg.ClientGrants, func(g auth0test.ClientGrant) bool {
+		return g.ClientID == clientID && g.SubjectType == "user"
+	})]
+}
+
+func without[T any](list []T, match func(T) bool) []T { return slices.DeleteFunc(list, match) }
+
+func disable(cfg *auth0test.Config, connection, client string) {
+	c := connectionOf(cfg, connection)
+	c.EnabledClients = without(slices.Clone(c.EnabledClients), func(id string) bool { return id == client })
+}
+
+// broken are settings that are wrong one at a time, with the one check that has
+// to name each.
+var broken = []struct {
+	name  string
+	check string
+	// tenant or needs is what is wrong.
+	tenant func(*auth0test.Config)
+	needs  func(*Needs)
+}{
+	{name: "another domain than the issuer's", check: "discovery", needs: func(n *Needs) {
+		n.Issuer = strings.Replace(n.Issuer, "127.0.0.1", "localhost", 1)
+		n.ManagementDomain = strings.Replace(n.Issuer, "localhost", "127.0.0.1", 1)
+	}},
+	{name: "a management client that Auth0 does not know", check: "management.credentials", needs: func(n *Needs) { n.Management.ID = "nobody" }},
+	{name: "an audience without an API", check: "api.exists", needs: func(n *Needs) { n.Audience = "https://other.example.com/" }},
+	{name: "an API that signs otherwise", check: "api.signing_alg", tenant: func(cfg *auth0test.Config) { apiOf(cfg, audience).SigningAlg = "PS256" }},
+	{name: "an API that no user's token is for", check: "api.user_access", tenant: func(cfg *auth0test.Config) {
+		apiOf(cfg, audience).SubjectTypeAuthorization = &auth0test.SubjectTypeAuthorization{User: &auth0test.AccessPolicy{Policy: "deny_all"}}
+	}},
+	{name: "a required scope that the API lacks", check: "api.permissions", needs: func(n *Needs) { n.Permissions = []string{"delete:everything"} }},
+	{name: "no such exchange client", check: "client.exists", needs: func(n *Needs) { n.Exchange.ID = "nobody" }},
+	{name: "an exchange client of another API", check: "client.linked", tenant: func(cfg *auth0test.Config) {
+		cfg.ResourceServers = append(cfg.ResourceServers, auth0test.ResourceServer{Identifier: "https://other.example.com/"})
+		client(cfg, "vault-exchange").ResourceServerIdentifier = "https://other.example.com/"
+	}},
+	{name: "a third-party exchange client", check: "client.first_party", tenant: func(cfg *auth0test.Config) { client(cfg, "vault-exchange").IsFirstParty = new(false) }},
+	{name: "an exchange client that is not OIDC-conformant", check: "client.oidc_conformant", tenant: func(cfg *auth0test.Config) { client(cfg, "vault-exchange").OIDCConformant = new(false) }},
+	{name: "a public exchange client", check: "client.auth_method", tenant: func(cfg *auth0test.Config) { client(cfg, "vault-exchange").TokenEndpointAuthMethod = "none" }},
+	{name: "an exchange client without the grant", check: "client.grant", tenant: func(cfg *auth0test.Config) { client(cfg, "vault-exchange").GrantTypes = []string{} }},
+	{name: "a wrong secret for the exchange", check: "client.secret", needs: func(n *Needs) { n.Exchange.Secret = vault.NewSecret("wrong") }},
+	{name: "no such application for the pages", check: "link.exists", needs: func(n *Needs) { n.Link.Client.ID = "nobody" }},
+	{name: "pages that are a single-page application", check: "link.app_type", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").AppType = "spa" }},
+	{name: "a callback that is not allowed", check: "link.callback", tenant: func(cfg *auth0test.Config) {
+		client(cfg, "link-pages").Callbacks = []string{"https://localhost:8080/auth/callback"}
+	}},
+	{name: "a logout URL that is not the first", check: "link.logout_url", tenant: func(cfg *auth0test.Config) { slices.Reverse(client(cfg, "link-pages").AllowedLogoutURLs) }},
+	{name: "pages that are a public client", check: "link.auth_method", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").TokenEndpointAuthMethod = "none" }},
+	{name: "pages without the code grant", check: "link.grant", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").GrantTypes = []string{"refresh_token"} }},
+	{name: "a wrong secret for the pages", check: "link.secret", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").ClientSecret = "another" }},
+	{name: "My Account API not active", check: "my_account.active", tenant: func(cfg *auth0test.Config) {
+		cfg.ResourceServers = without(cfg.ResourceServers, func(rs auth0test.ResourceServer) bool { return rs.Identifier == "{tenant}/me/" })
+		cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.Audience == "{tenant}/me/" })
+	}},
+	{name: "My Account API closed to users", check: "my_account.user_access", tenant: func(cfg *auth0test.Config) {
+		apiOf(cfg, "{tenant}/me/").SubjectTypeAuthorization = &auth0test.SubjectTypeAuthorization{User: &auth0test.AccessPolicy{Policy: "deny_all"}}
+	}},
+	{name: "pages without access to My Account", check: "my_account.grant", tenant: func(cfg *auth0test.Config) {
+		cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "link-pages" })
+	}},
+	{name: "a grant stored as client access", check: "my_account.subject_type", tenant: func(cfg *auth0test.Config) { grantOf(cfg, "link-pages").SubjectType = "client" }},
+	{name: "a grant without disconnecting", check: "my_account.scopes", tenant: func(cfg *auth0test.Config) {
+		grantOf(cfg, "link-pages").Scope = []string{"create:me:connected_accounts", "read:me:connected_accounts"}
+	}},
+	{name: "no such connection", check: "connection.exists", needs: func(n *Needs) { n.Routes[1].Connection = "gitlab" }},
+	{name: "a connection with Auth0's developer keys", check: "connection.keys", tenant: func(cfg *auth0test.Config) {
+		delete(connectionOf(cfg, "google-oauth2").Options, "client_id")
+		delete(connectionOf(cfg, "google-oauth2").Options, "client_secret")
+	}},
+	{name: "Connected Accounts off", check: "connection.active", tenant: func(cfg *auth0test.Config) { connectionOf(cfg, "github").ConnectedAccounts = nil }},
+	{name: "no offline access at Google", check: "connection.offline_access", tenant: func(cfg *auth0test.Config) { connectionOf(cfg, "google-oauth2").Options["offline_access"] = false }},
+	{name: "a connection closed to the exchange", check: "connection.enabled", tenant: func(cfg *auth0test.Config) { disable(cfg, "google-oauth2", "vault-exchange") }},
+	{name: "a connection closed to the pages", check: "connection.enabled", tenant: func(cfg *auth0test.Config) { disable(cfg, "github", "link-pages") }},
+	{name: "a misspelt scope of Google's", check: "connection.scopes", needs: func(n *Needs) { n.Routes[0].Scopes = []string{"calendar.readonly"} }},
+	{name: "an agent that Auth0 does not know", check: "agents.exist", needs: func(n *Needs) { n.Agents = []string{"demo-agent", "nobody"} }},
+	{name: "an agent without the grant that the API asks for", check: "agents.grant", tenant: func(cfg *auth0test.Config) {
+		requireGrant(cfg)
+		cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "demo-agent" })
+	}},
+	{name: "an agent with client access only", check: "agents.subject_type", tenant: func(cfg *auth0test.Config) {
+		requireGrant(cfg)
+		cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "demo-agent" && g.SubjectType == "user" })
+	}},
+	{name: "an agent without a required scope", check: "agents.scopes", tenant: func(cfg *auth0test.Config) {
+		requireGrant(cfg)
+		grantOf(cfg, "demo-agent").Scope = []string{"read:repos"}
+	}, needs: func(n *Needs) { n.Permissions = []string{"read:calendar"} }},
+	{name: "a connection that nobody may sign in through, with identities to link", check: "connection.login", tenant: func(cfg *auth0test.Config) {
+		connectionOf(cfg, "github").Authentication = &auth0test.Active{Active: false}
+	}, needs: func(n *Needs) { n.Link.Via = "management" }},
+	{name: "a management client that may not link identities", check: "management.linking", tenant: func(cfg *auth0test.Config) {
+		i := slices.IndexFunc(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "tenant-management" })
+		cfg.ClientGrants[i].Scope = without(cfg.ClientGrants[i].Scope, func(s string) bool { return s == "update:users" })
+	}, needs: func(n *Needs) { n.Link.Via, n.ManagementLinks = "link_account", true }},
+	{name: "keys of another algorithm only", check: "keys", needs: func(n *Needs) { n.Algorithms = []string{"ES256"} }, tenant: func(cfg *auth0test.Config) {
+		apiOf(cfg, audience).SigningAlg = "ES256"
+	}},
+	{name: "MFA always", check: "tenant.mfa_policy", tenant: func(cfg *auth0test.Config) { cfg.Settings.MFAPolicy = "always" }},
+	{name: "a clock that is wrong", check: "clock", tenant: func(cfg *auth0test.Config) { cfg.Settings.ClockSkew = 60 }},
+}
+
+func requireGrant(cfg *auth0test.Config) {
+	apiOf(cfg, audience).SubjectTypeAuthorization = &auth0test.SubjectTypeAuthorization{User: &auth0test.AccessPolicy{Policy: "require_client_grant"}}
+}
+
+// Each setting that is wrong is named, and no other; setup mends it, or says that
+// it is left to people.
+func TestDoctorNamesTheOneSettingThatIsWrong(t *testing.T) {
+	checks := make(map[string]bool)
+	for _, b := range broken {
+		checks[b.check] = true
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			tenant := start(t, b.tenant)
+			// Making keys is most of what such a tenant takes.
+			fault(t, tenant, auth0test.Fault{Path: "/.well-known/jwks.json", Status: new(200), Times: new(0),
+				Body: map[string]any{"keys": []any{map[string]any{"kty": "RSA", "alg": "RS256"}}}})
+			n := managed(tenant)
+			if b.needs != nil {
+				b.needs(n)
+			}
+			if got := wrongs(t, n); !slices.Equal(got, []string{b.check}) {
+				t.Fatalf("wrong: %q, want %q", got, b.check)
+			}
+			if b.check != "discovery" && b.check != "management.credentials" { // without them there is no setup
+				setupMends(t, tenant, n, b.check)
+			}
+		})
+	}
+	if len(checks) < 25 {
+		t.Errorf("%d checks are tried, want 25 or more", len(checks))
+	}
+}
+
+// setupMends carries out the plan for a tenant with one wrong setting.
+func setupMends(t *testing.T, tenant *auth0test.Server, n *Needs, check string) {
+	t.Helper()
+	plan := prepare(t, n)
+	var left []string
+	for _, f := range plan.ByHand {
+		left = append(left, f.Check)
+	}
+	if slices.Contains(left, check) == (len(plan.Changes)+len(plan.Adopted) > 0) {
+		t.Fatalf("left to people: %q, adopted: %+v, changes: %+v", left, plan.Adopted, plan.Changes)
+	}
+	if out := carryOut(t, t.Context(), n, plan, silent); out.Err != nil || len(writes(tenant)) != len(plan.Changes) {
+		t.Fatalf("%q: %+v", writes(tenant), out)
+	}
+	if got := wrongs(t, n); !slices.Equal(got, left) {
+		t.Errorf("afterwards doctor finds %q, and %q was left to people", got, left)
+	}
+}
+
+func TestDoctorIsContentWithTheSeeds(t *testing.T) {
+	tenant := start(t, nil)
+	report, err := Examine(t.Context(), managed(tenant), silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		if f.Status != StatusOK {
+			t.Errorf("%+v", f)
+		}
+	}
+	for _, r := range tenant.Requests() {
+		if strings.HasPrefix(r.Path, "/api/") && r.Method != "GET" {
+			t.Errorf("%s %s", r.Method, r.Path)
+		}
+	}
+}

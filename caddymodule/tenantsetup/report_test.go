@@ -1,0 +1,125 @@
+package tenantsetup
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+func TestAReportIsShortAndSaysHowToMendThings(t *testing.T) {
+	var out bytes.Buffer
+	WriteText(&out, []*Report{{Tenant: "default", Issuer: "https://tenant.example.com/", Findings: []Finding{
+		fine("discovery", "issuer https://tenant.example.com/"),
+		wrong("link.callback", "callbacks none", "https://link.example.com/auth/callback", "Applications > Applications > It's > Settings").
+			mendedBy(Change{Method: "PATCH", Path: []string{"clients", "abc"}, Body: map[string]any{"callbacks": []string{"https://link.example.com/it's"}}}),
+		unseen("api.exists", errNoCredentials),
+		unseen("connection.exists", errNoCredentials).about("github"),
+	}}})
+	const want = `Auth0 tenant https://tenant.example.com/ (default)
+
+✓ discovery      issuer https://tenant.example.com/
+✗ link.callback  callbacks none
+    expected   https://link.example.com/auth/callback
+    Dashboard  Applications > Applications > It's > Settings
+    CLI        auth0 api patch clients/abc --data '{"callbacks":["https://link.example.com/it'\''s"]}'
+
+? not seen: needs Management credentials
+    api.exists, connection.exists (github)
+`
+	if !strings.HasPrefix(out.String(), want) || !strings.HasSuffix(out.String(), "\n1 ✓   1 ✗   2 ?\n") {
+		t.Errorf("got:\n%s", out.String())
+	}
+}
+
+// Names are what anybody who may make a client chose them to be.
+func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
+	const evil = "\x1b]0;owned\a\u202e\n✓ client.secret  all is well"
+	finding := wrong("client.grant", evil, evil, evil).about(evil).mendedBy(Change{What: evil, Method: "PATCH", Path: []string{evil}, Body: map[string]any{evil: evil}})
+	var out bytes.Buffer
+	WriteText(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding, unseen(evil, &apiError{400, evil})}}})
+	plan := &Plan{Needs: &Needs{Issuer: evil, Tenant: evil}, Exists: []Finding{finding}, ByHand: []Finding{finding}, Changes: []Change{*finding.change},
+		Adopted: []Variables{{IDVariable: "A", ID: evil}}}
+	WritePlan(&out, plan)
+	WriteOutcome(&out, Outcome{Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes, Err: &apiError{400, evil}})
+	WriteEnvironment(&out, Outcome{Variables: plan.Adopted})
+	NewProgress(&out, false)(evil)
+	for _, line := range strings.Split(out.String(), "\n") {
+		if strings.HasPrefix(line, "✓ client.secret") || strings.ContainsAny(line, "\x1b\a\u202e") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+func TestProgressTakesOneLineOfATerminal(t *testing.T) {
+	var terminal, file bytes.Buffer
+	for _, progress := range []Progress{NewProgress(&terminal, true), NewProgress(&file, false)} {
+		progress("reading clients")
+		progress("")
+	}
+	if terminal.String() != "\r\x1b[Kreading clients…\r\x1b[K" || file.String() != "token-vault: reading clients\n" {
+		t.Errorf("%q, %q", terminal.String(), file.String())
+	}
+}
+
+// A tenant that repeats what it was sent, and one that redirects.
+func TestNoOutputHoldsASecret(t *testing.T) {
+	const canary = "canary-secret-canary-secret"
+	n := managed(start(t, nil))
+	n.Exchange.Secret, n.Link.Client.Secret, n.Management.Secret = vault.NewSecret(canary), vault.NewSecret(canary), vault.NewSecret(canary)
+	for _, answer := range []http.HandlerFunc{
+		func(w http.ResponseWriter, r *http.Request) {
+			_ = r.ParseForm()
+			w.WriteHeader(http.StatusForbidden)
+			_ = json.NewEncoder(w).Encode(map[string]any{"error": "access_denied", "error_description": r.Form.Encode(), "message": r.Form.Encode()})
+		},
+		func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		},
+		func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		server := httptest.NewServer(answer)
+		n.Issuer = server.URL + "/"
+		report, err := Examine(t.Context(), n, silent)
+		var out bytes.Buffer
+		if report != nil {
+			WriteText(&out, []*Report{report})
+			if err := WriteJSON(&out, []*Report{report}); err != nil {
+				t.Error(err)
+			}
+		}
+		if err != nil {
+			out.WriteString(err.Error())
+		}
+		if strings.Contains(out.String(), canary) || out.Len() == 0 {
+			t.Errorf("got %s", out.String())
+		}
+		server.Close()
+	}
+}
+
+func TestTheManagementTokenFollowsNoRedirect(t *testing.T) {
+	var carried string
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { carried = r.Header.Get("Authorization") }))
+	defer elsewhere.Close()
+	tenant := start(t, nil)
+	fault(t, tenant, auth0test.Fault{Path: "/api/v2/*", Status: new(307), Headers: map[string]string{"Location": elsewhere.URL}, Times: new(0)})
+	if _, err := Examine(t.Context(), managed(tenant), silent); err == nil || carried != "" {
+		t.Errorf("%v, and elsewhere got %q", err, carried)
+	}
+}
+
+func TestAnswersOfTheManagementAPIThatMakeNoSenseAreErrors(t *testing.T) {
+	for _, body := range []any{`{"clients":[{"client_id":7}]}`, `[]`, `nonsense`, `{"clients":7}`, `null`} {
+		tenant := start(t, nil)
+		fault(t, tenant, auth0test.Fault{Path: "/api/v2/*", Status: new(200), Body: body, Times: new(0)})
+		if report, err := Examine(t.Context(), managed(tenant), silent); err == nil && ExitCode([]*Report{report}) == ExitOK {
+			t.Errorf("%s: all is well", body)
+		}
+	}
+}

@@ -1,0 +1,277 @@
+package tenantsetup
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// empty leaves the seeds' users, their management client, and connections whose
+// provider's keys are all that is set.
+func empty(cfg *auth0test.Config) {
+	cfg.ResourceServers = nil
+	cfg.Clients = without(cfg.Clients, func(c auth0test.Client) bool { return c.ClientID != "tenant-management" })
+	cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID != "tenant-management" })
+	for i := range cfg.Connections {
+		c := &cfg.Connections[i]
+		c.EnabledClients, c.ConnectedAccounts = nil, nil
+		delete(c.Options, "offline_access")
+	}
+}
+
+// prepare makes a plan.
+func prepare(t *testing.T, n *Needs) *Plan {
+	t.Helper()
+	plan, err := Prepare(t.Context(), n, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// carryOut applies a plan, and puts what it made into the needs as a person would
+// into the environment.
+func carryOut(t *testing.T, ctx context.Context, n *Needs, plan *Plan, progress Progress) Outcome {
+	t.Helper()
+	return plan.Apply(ctx, progress, func(v Variables) error {
+		switch v.IDVariable {
+		case "AUTH0_CLIENT_ID":
+			n.Exchange.ID = v.ID
+			if v.Secret.Reveal() != "" {
+				n.Exchange.Secret = v.Secret
+			}
+		case "AUTH0_LINK_CLIENT_ID":
+			n.Link.Client.ID = v.ID
+			if v.Secret.Reveal() != "" {
+				n.Link.Client.Secret = v.Secret
+			}
+		default:
+			n.Agents = []string{v.ID}
+		}
+		return nil
+	})
+}
+
+func fault(t *testing.T, tenant *auth0test.Server, f auth0test.Fault) {
+	t.Helper()
+	if err := tenant.AddFault(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writes counts the calls that change the tenant.
+func writes(tenant *auth0test.Server) (calls []string) {
+	for _, r := range tenant.Requests() {
+		if strings.HasPrefix(r.Path, "/api/v2/") && r.Method != "GET" {
+			calls = append(calls, r.Method+" "+r.Path)
+		}
+	}
+	return calls
+}
+
+func TestSetupMakesAllThatAnEmptyTenantLacks(t *testing.T) {
+	tenant := start(t, empty)
+	n := managed(tenant)
+	n.CreateAgents = true
+	plan := prepare(t, n)
+	if calls := writes(tenant); len(calls) > 0 || len(plan.ByHand) > 0 {
+		t.Fatalf("planning called %q, and leaves %+v", calls, plan.ByHand)
+	}
+	out := carryOut(t, t.Context(), n, plan, silent)
+	if out.Err != nil || len(out.Refused) > 0 || len(out.Done) != len(plan.Changes) || plan.ExitCode(out) != ExitOK {
+		t.Fatalf("%+v", out)
+	}
+	if calls := writes(tenant); len(calls) != len(plan.Changes) {
+		t.Errorf("%d changes were planned, and these calls made: %q", len(plan.Changes), calls)
+	}
+	if got := wrongs(t, n); got != nil {
+		t.Errorf("afterwards doctor finds %q", got)
+	}
+	if again := prepare(t, n); len(again.Changes) > 0 || len(again.ByHand) > 0 || len(again.Adopted) > 0 {
+		t.Errorf("a second run would do %+v", again)
+	}
+	cfg := tenant.Config()
+	if google := connectionOf(&cfg, "google-oauth2"); google.Options["client_secret"] != "tenant-at-google-secret" || google.Options["profile"] != true {
+		t.Errorf("options of the connection were lost: %v", google.Options)
+	}
+}
+
+func TestSetupFindsWhatARunMadeWhoseIDsNobodyCopied(t *testing.T) {
+	tenant := start(t, empty)
+	n := managed(tenant)
+	n.CreateAgents = true
+	carryOut(t, t.Context(), managed(tenant), prepare(t, n), silent)
+	again := prepare(t, n) // with the ids of before
+	if len(again.Changes) > 0 || len(again.Adopted) != 3 {
+		t.Errorf("changes %+v, adopted %+v", again.Changes, again.Adopted)
+	}
+}
+
+func TestSetupLeavesAloneWhatIsAsItShouldBe(t *testing.T) {
+	tenant := start(t, nil)
+	before := tenant.Config()
+	plan := prepare(t, managed(tenant))
+	if len(plan.Changes) > 0 || len(plan.ByHand) > 0 || len(plan.Exists) == 0 {
+		t.Errorf("%+v", plan)
+	}
+	if compact(before) != compact(tenant.Config()) {
+		t.Error("the tenant has changed")
+	}
+}
+
+// Whatever ends a run, the next one does the rest, and nothing twice.
+func TestSetupThatWasInterruptedIsRunAgain(t *testing.T) {
+	for name, f := range map[string]auth0test.Fault{
+		"down":                   {Path: "/api/v2/client-grants", Status: new(503)},
+		"the answer is lost":     {Path: "/api/v2/client-grants", Status: new(0)},
+		"a scope is refused":     {Path: "/api/v2/client-grants", Status: new(403), Body: map[string]any{"statusCode": 403, "message": "Insufficient scope"}},
+		"no JSON":                {Path: "/api/v2/client-grants", Status: new(400), Body: "<html>"},
+		"throttled for too long": {Path: "/api/v2/client-grants", Status: new(429), Headers: map[string]string{"Retry-After": "3600"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tenant := start(t, empty)
+			n := managed(tenant)
+			n.CreateAgents = true
+			plan := prepare(t, n)
+			at := slices.IndexFunc(plan.Changes, func(c Change) bool { return c.Path[0] == "client-grants" })
+			plan.Changes[at].Check = "agents.grant" // which ends a run, other than My Account's
+			fault(t, tenant, f)
+			out := carryOut(t, t.Context(), n, plan, silent)
+			var told bytes.Buffer
+			WriteOutcome(&told, out)
+			if out.Err == nil || len(out.Done) != at || len(out.Left) != len(plan.Changes)-at-1 || plan.ExitCode(out) != ExitWrong {
+				t.Fatalf("%+v", out)
+			}
+			if text := told.String(); strings.Count(text, "✓") != at || strings.Count(text, "not done:") != len(out.Left) || !strings.Contains(text, "Run the same command again") {
+				t.Errorf("told:\n%s", text)
+			}
+			rest := prepare(t, n)
+			if len(rest.Changes) != len(plan.Changes)-at {
+				t.Errorf("the next run plans %d changes, of %d", len(rest.Changes), len(plan.Changes)-at)
+			}
+			if out := carryOut(t, t.Context(), n, rest, silent); out.Err != nil || wrongs(t, n) != nil {
+				t.Errorf("%+v, and doctor finds %q", out, wrongs(t, n))
+			}
+		})
+	}
+}
+
+func TestSetupWaitsAsLongAsAuth0Asks(t *testing.T) {
+	tenant := start(t, empty)
+	n := managed(tenant)
+	n.CreateAgents = true
+	var told []string
+	plan, err := Prepare(t.Context(), n, func(text string) { told = append(told, text) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	fault(t, tenant, auth0test.Fault{Path: "/api/v2/clients", Status: new(429), Headers: map[string]string{"Retry-After": "1"}})
+	if out := carryOut(t, t.Context(), n, plan, silent); out.Err != nil || !slices.Contains(told, "waiting 1s, as Auth0 asks") {
+		t.Errorf("%+v, told %q", out, told)
+	}
+	if got := wrongs(t, n); got != nil {
+		t.Errorf("afterwards doctor finds %q", got)
+	}
+}
+
+func TestSetupDoesNothingWithoutTheScopesForAll(t *testing.T) {
+	tenant := start(t, func(cfg *auth0test.Config) {
+		empty(cfg)
+		cfg.ClientGrants[0].Scope = without(cfg.ClientGrants[0].Scope, func(s string) bool { return s == "update:connections" })
+	})
+	_, err := Prepare(t.Context(), managed(tenant), silent)
+	if err == nil || !strings.Contains(err.Error(), "update:connections") || len(writes(tenant)) > 0 {
+		t.Errorf("%v, %q", err, writes(tenant))
+	}
+}
+
+func TestAManagementAPIThatFailsIsNoFinding(t *testing.T) {
+	for _, path := range []string{"/oauth/token", "/api/v2/clients", "/api/v2/connections", "/api/v2/guardian/policies"} {
+		tenant := start(t, nil)
+		fault(t, tenant, auth0test.Fault{Path: path, Status: new(503), Times: new(0)})
+		if _, err := Examine(t.Context(), managed(tenant), silent); err == nil {
+			t.Errorf("%s: no error", path)
+		}
+		if _, err := Prepare(t.Context(), managed(tenant), silent); err == nil {
+			t.Errorf("%s: a plan", path)
+		}
+	}
+}
+
+func TestDoctorSaysWhatItsTokenDoesNotShow(t *testing.T) {
+	tenant := start(t, func(cfg *auth0test.Config) {
+		i := slices.IndexFunc(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "tenant-management" })
+		cfg.ClientGrants[i].Scope = []string{"read:clients"}
+	})
+	report, err := Examine(t.Context(), managed(tenant), silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := make(map[string]Status)
+	for _, f := range report.Findings {
+		status[f.Check] = f.Status
+	}
+	for check, want := range map[string]Status{
+		"management.scopes": StatusUnknown, "api.exists": StatusUnknown, "connection.exists": StatusUnknown,
+		"tenant.mfa_policy": StatusUnknown, "client.grant": StatusOK, "link.callback": StatusOK,
+	} {
+		if status[check] != want {
+			t.Errorf("%s: %q, want %q", check, status[check], want)
+		}
+	}
+	if ExitCode([]*Report{report}) != ExitOK {
+		t.Error("what cannot be seen fails")
+	}
+}
+
+// Auth0 has been seen to refuse both.
+func TestWhatAuth0LetsNoProgramDoIsLeftToPeople(t *testing.T) {
+	for name, refuse := range map[string]func(*auth0test.Settings){
+		"activating the My Account API": func(s *auth0test.Settings) { s.MyAccountAPI = "dashboard" },
+		"user access to it":             func(s *auth0test.Settings) { s.ClientGrantSubjectType = "client" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tenant := start(t, func(cfg *auth0test.Config) {
+				empty(cfg)
+				refuse(&cfg.Settings)
+			})
+			n := managed(tenant)
+			n.CreateAgents = true
+			plan := prepare(t, n)
+			out := carryOut(t, t.Context(), n, plan, silent)
+			var told bytes.Buffer
+			WriteOutcome(&told, out)
+			if out.Err != nil || len(out.Refused) == 0 || len(out.Done)+len(out.Refused) != len(plan.Changes) || plan.ExitCode(out) != ExitWrong {
+				t.Fatalf("%+v", out)
+			}
+			if !strings.Contains(told.String(), "Dashboard  Applications > APIs > Auth0 My Account API") {
+				t.Errorf("told:\n%s", told.String())
+			}
+			for _, check := range wrongs(t, n) {
+				if !strings.HasPrefix(check, "my_account.") {
+					t.Errorf("%s is wrong too", check)
+				}
+			}
+		})
+	}
+}
+
+func TestCtrlCEndsASetupAndTellsWhatWasDone(t *testing.T) {
+	tenant := start(t, empty)
+	n := managed(tenant)
+	plan := prepare(t, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	out := carryOut(t, ctx, n, plan, func(text string) {
+		if strings.HasPrefix(text, "creating the link pages") {
+			cancel()
+		}
+	})
+	if len(out.Done) != 2 || out.Err == nil || len(out.Variables) != 1 || out.Variables[0].Secret.Reveal() == "" {
+		t.Errorf("%+v", out)
+	}
+}
