@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"crypto/sha256"
 	"errors"
 	"time"
 	"unique"
@@ -13,21 +14,19 @@ type Caller interface {
 }
 
 // RefreshToken is a user's Auth0 refresh token, in the application that the user
-// logged in to, with scope offline_access: an application without an API of its own
-// has no access token to exchange. Auth0 refuses it where the application rotates
-// refresh tokens. A token that was refused, or has ended, gives CodeInvalidToken: the
-// user logs in again.
+// logged in to with scope offline_access. One that has ended or was revoked gives
+// CodeInvalidToken when Auth0 is asked next, after [Config.MaxAge] at most: the user
+// logs in again. An application that rotates refresh tokens cannot exchange them.
 //
-// Nothing in it is verified here. It prints as a placeholder wherever it stands.
+// Nothing in it is verified here, so what one token brought is given to no other, not
+// even of the same user, and each counts as an agent of its own.
 type RefreshToken struct {
 	// Subject and OrgID are the `sub` and `org_id` of the login that brought the
-	// token, as [Client.VerifyIDToken] returns them. Answers are kept by these, and
-	// shared by all tokens of a user: another user's Subject gets that user's. Subject
-	// is required.
+	// token, as [Client.VerifyIDToken] returns them. Subject is required.
 	Subject string
 	OrgID   string
 
-	// Token is the refresh token. Required.
+	// Token is the refresh token, which prints as a placeholder. Required.
 	Token Secret
 }
 
@@ -40,16 +39,13 @@ type subject struct {
 	expiry time.Time // of token; zero: not known
 }
 
-// agent is through what a user calls, and in which organization. Users have few
-// different ones, so each is kept once.
-type agent struct{ orgID, azp, clientID string }
+// agent is through what a user calls, and in which organization. Most users have the
+// same few, so each is kept once.
+type agent struct {
+	orgID, azp, clientID string
 
-// The kinds of subject tokens (Auth0: "Access Token Exchange with Token Vault",
-// "Refresh Token Exchange with Token Vault").
-const (
-	accessTokenType  = "urn:ietf:params:oauth:token-type:access_token"
-	refreshTokenType = "urn:ietf:params:oauth:token-type:refresh_token"
-)
+	login digest // of a refresh token, which nobody has verified; zero: none
+}
 
 func (t *AccessToken) subject(c *Client) (subject, error) {
 	if c.refreshTokens {
@@ -65,6 +61,6 @@ func (t *RefreshToken) subject(c *Client) (subject, error) {
 	case t.Subject == "" || t.Token.Reveal() == "":
 		return subject{}, errors.New("vault: RefreshToken.Subject and Token are required")
 	}
-	own := unique.Make(agent{orgID: t.OrgID, azp: c.clientID})
-	return subject{kind: refreshTokenType, token: t.Token, user: t.Subject, agent: own}, nil
+	login := unique.Make(agent{orgID: t.OrgID, azp: c.clientID, login: sha256.Sum256([]byte(t.Token.Reveal()))})
+	return subject{kind: refreshTokenType, token: t.Token, user: t.Subject, agent: login}, nil
 }

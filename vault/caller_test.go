@@ -88,17 +88,58 @@ func TestARefreshTokenIsExchangedAsAuth0Documents(t *testing.T) {
 	}
 }
 
-func TestTheRefreshTokensOfOneUserShareAnswers(t *testing.T) {
+func TestARefreshTokenGetsOnlyWhatItWasExchangedFor(t *testing.T) {
 	s, c, _ := listenWebApp(t, nil)
-	first := mustToken(t, c, loggedIn(t, s, "auth0|alice"), google)
-	if again := mustToken(t, c, loggedIn(t, s, "auth0|alice"), google); again.Reveal() != first.Reveal() || exchangesAt(s) != 1 {
-		t.Errorf("another login of the user cost an exchange: %d", exchangesAt(s))
+	logins := []*RefreshToken{loggedIn(t, s, "auth0|alice"), loggedIn(t, s, "auth0|alice")}
+	ask := func(want int) {
+		t.Helper()
+		for range 2 {
+			for _, login := range logins {
+				mustToken(t, c, login, google)
+			}
+		}
+		if n := exchangesAt(s); n != want {
+			t.Errorf("%d exchanges, want %d", n, want)
+		}
 	}
+	ask(2)
 	c.ForgetUser("auth0|alice")
-	mustToken(t, c, loggedIn(t, s, "auth0|alice"), google)
-	if n := exchangesAt(s); n != 2 {
-		t.Errorf("%d exchanges after ForgetUser, want 2", n)
+	ask(4)
+}
+
+// Whoever says that a token is another user's gets nothing of that user.
+func TestASubjectThatIsNotTheTokensOwnGetsNothing(t *testing.T) {
+	s := newTenant()
+	c := s.client(t, Config{RefreshTokens: true})
+	alice := &RefreshToken{Subject: "auth0|alice", Token: NewSecret("alice's")}
+	mistaken := &RefreshToken{Subject: "auth0|alice", Token: NewSecret("bob's")}
+	mustToken(t, c, alice, calendar)
+	if got := mustToken(t, c, mistaken, calendar).Reveal(); got != "bob's/google-oauth2/" {
+		t.Errorf("got %s", got)
 	}
+}
+
+func TestARevokedRefreshTokenDoesNotLiveOnByAnotherLogin(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c := s.client(t, Config{RefreshTokens: true, MaxAge: time.Minute})
+		revoked := &RefreshToken{Subject: "auth0|alice", Token: NewSecret("revoked")}
+		good := &RefreshToken{Subject: "auth0|alice", Token: NewSecret("good")}
+		mustToken(t, c, revoked, calendar)
+		s.serveVault(func(w http.ResponseWriter, r *http.Request) {
+			if r.PostFormValue("subject_token") == "revoked" {
+				refusal(http.StatusForbidden, "invalid_grant")(w, r)
+				return
+			}
+			mint(w, r)
+		})
+		for range 6 {
+			time.Sleep(10 * time.Second)
+			mustToken(t, c, good, calendar)
+		}
+		_, err := c.Token(t.Context(), revoked, calendar)
+		refused(t, err, CodeInvalidToken)
+	})
 }
 
 // exchangesAt counts the exchanges that reached a tenant.

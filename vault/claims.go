@@ -92,7 +92,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 	if len(c.Confirmation) > 0 {
 		return nil, invalidToken("sender_constrained")
 	}
-	handle := unique.Make(agent{c.OrgID, deref(c.AuthorizedParty), deref(c.ClientID)})
+	handle := unique.Make(agent{orgID: c.OrgID, azp: deref(c.AuthorizedParty), clientID: deref(c.ClientID)})
 	agent := handle.Value()
 	t := &AccessToken{
 		Subject:     c.Subject,

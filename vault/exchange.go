@@ -12,10 +12,13 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 )
 
-// The Token Vault grant (Auth0: "Get Token Vault token"). The requested type does
-// begin with http:.
+// The Token Vault grant and its subjects (Auth0: "Access Token Exchange with Token
+// Vault", "Refresh Token Exchange with Token Vault"). The requested type does begin
+// with http:.
 const (
 	grantType          = "urn:auth0:params:oauth:grant-type:token-exchange:federated-connection-access-token"
+	accessTokenType    = "urn:ietf:params:oauth:token-type:access_token"
+	refreshTokenType   = "urn:ietf:params:oauth:token-type:refresh_token"
 	requestedTokenType = "http://auth0.com/oauth/token-type/federated-connection-access-token"
 )
 

@@ -127,8 +127,9 @@ func TestRevealShowsIt(t *testing.T) {
 	if got := NewSecret(canary).Reveal(); got != canary {
 		t.Errorf("got %q", got)
 	}
-	if got := (&Token{bearer: NewSecret("Bearer " + canary)}).Reveal(); got != canary {
-		t.Errorf("got %q", got)
+	token := &Token{bearer: NewSecret("Bearer " + canary)}
+	if token.Reveal() != canary || token.Bearer() != "Bearer "+canary {
+		t.Errorf("got %q and %q", token.Reveal(), token.Bearer())
 	}
 	if got := (Secret{}).Reveal(); got != "" {
 		t.Errorf("the zero Secret reveals %q", got)
