@@ -98,8 +98,8 @@ func badRequest(code, format string, args ...any) *managementError {
 	return newManagementError(http.StatusBadRequest, code, format, args...)
 }
 
-func conflict(format string, args ...any) *managementError {
-	return newManagementError(http.StatusConflict, "", format, args...)
+func conflict(code, format string, args ...any) *managementError {
+	return newManagementError(http.StatusConflict, code, format, args...)
 }
 
 // inexistent is how the Management API misses something: inexistent("user",

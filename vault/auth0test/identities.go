@@ -14,7 +14,8 @@ type Identity struct {
 	// UserID is the provider's id, without the provider's name in front.
 	UserID   string `json:"user_id"`
 	IsSocial bool   `json:"isSocial"`
-	// ProfileData is there once the user has several identities.
+	// ProfileData is there once the user has had several identities. The
+	// primary's is made from the user's own profile.
 	ProfileData *ProfileData `json:"profileData,omitempty"`
 	// AccessToken and RefreshToken are the provider's. The Management API shows
 	// them to tokens with read:user_idp_tokens only.
@@ -40,10 +41,16 @@ type ProfileData struct {
 // databaseProvider is the provider of users with a password.
 const databaseProvider = "auth0"
 
+// splitUserID cuts at the first bar: what follows may have more of them.
+func splitUserID(id string) (provider, userID string) {
+	provider, userID, _ = strings.Cut(id, "|")
+	return provider, userID
+}
+
 // fillIdentities puts the primary identity first, made from the user's id
 // where it is missing.
 func (u *User) fillIdentities(cfg *Config) {
-	provider, id, _ := strings.Cut(u.UserID, "|")
+	provider, id := splitUserID(u.UserID)
 	if len(u.Identities) == 0 || !u.Identities[0].is(provider, id) {
 		primary := Identity{
 			Connection: cfg.connectionOf(provider), Provider: provider, UserID: id,
@@ -51,8 +58,8 @@ func (u *User) fillIdentities(cfg *Config) {
 		}
 		u.Identities = append([]Identity{primary}, u.Identities...)
 	}
-	if len(u.Identities) > 1 && u.Identities[0].ProfileData == nil {
-		u.Identities[0].ProfileData = u.profile()
+	if primary := &u.Identities[0]; len(u.Identities) > 1 || primary.ProfileData != nil {
+		primary.ProfileData = u.profile()
 	}
 }
 
@@ -112,10 +119,8 @@ func (u *User) password(login string) string {
 
 // linkIdentity makes the user that an identity belongs to an identity of the
 // primary user: the secondary user's record is gone with its metadata, its
-// sessions and its refresh tokens. userID may have the provider in front. The
-// error is a *managementError.
+// sessions and its refresh tokens. The error is a *managementError.
 func (t *Tenant) linkIdentity(primary, provider, userID string) error {
-	userID = strings.TrimPrefix(userID, provider+"|")
 	gone := ""
 	err := t.change(func(cfg *Config) error {
 		user := cfg.user(primary)
@@ -147,15 +152,15 @@ func (t *Tenant) linkIdentity(primary, provider, userID string) error {
 func (s *Settings) mayLink(user, owner *User, provider, userID string) error {
 	switch {
 	case owner == nil:
-		return badRequest("", "Linking an inexistent identity is not allowed.")
+		return errNoIdentity
 	case user.Identities[0].is(provider, userID):
 		return badRequest("", "%s", s.LinkSelfMessage)
 	case owner == user && s.LinkAgain == "accepted":
 		return nil
 	case owner == user, !owner.Identities[0].is(provider, userID):
-		return conflict("%s", s.LinkConflictMessage)
+		return conflict("", "%s", s.LinkConflictMessage)
 	case len(owner.Identities) > 1 && s.LinkPrimaryWithIdentities == "refused":
-		return conflict("%s", s.LinkConflictMessage)
+		return conflict("", "%s", s.LinkConflictMessage)
 	}
 	return nil
 }

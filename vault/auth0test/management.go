@@ -14,7 +14,7 @@ import (
 // API; a token with one of them is good for that user's own record only.
 var currentUserScopes = []string{
 	"read:current_user", "update:current_user_identities",
-	"create:current_user_metadata", "update:current_user_metadata", "delete:current_user_metadata",
+	"create:current_user_metadata", "update:current_user_metadata",
 	"create:current_user_device_credentials", "delete:current_user_device_credentials",
 }
 
@@ -64,7 +64,7 @@ func (t *Tenant) managementRoutes() map[string]http.HandlerFunc {
 
 func (t *Tenant) userRoutes() []managementRoute {
 	const linking = "update:users update:current_user_identities"
-	return []managementRoute{
+	routes := []managementRoute{
 		{"GET users", "read:users", t.listUsers},
 		{"POST users", "create:users", t.createUser},
 		{"GET users-by-email", "read:users", t.usersByEmail},
@@ -74,11 +74,16 @@ func (t *Tenant) userRoutes() []managementRoute {
 		{"POST users/{id}/identities", linking, t.postIdentity},
 		{"DELETE users/{id}/identities/{provider}/{user_id}", linking, t.deleteIdentity},
 		{"GET users/{id}/connected-accounts", "read:users", t.listConnectedAccounts},
-		{"GET users/{id}/federated-connections-tokensets", "read:users", t.listTokensets},
-		{"DELETE users/{id}/federated-connections-tokensets/{tokenset}", "update:users", t.deleteTokenset},
 		{"GET users/{id}/authentication-methods", "read:authentication_methods", t.listAuthenticationMethods},
 		{"GET users/{id}/enrollments", "read:users read:current_user", t.listEnrollments},
 	}
+	if t.cfg().Settings.TokensetMethods { // Auth0 removed them in July 2026
+		routes = append(routes,
+			managementRoute{"GET users/{id}/federated-connections-tokensets", "read:users", t.listTokensets},
+			managementRoute{"DELETE users/{id}/federated-connections-tokensets/{tokenset}", "update:users", t.deleteTokenset},
+		)
+	}
+	return routes
 }
 
 func (t *Tenant) tenantRoutes() []managementRoute {

@@ -8,7 +8,7 @@ import (
 // listConnectedAccounts is GET …/users/{id}/connected-accounts: what the vault
 // holds for a user.
 func (t *Tenant) listConnectedAccounts(r *managementRequest) (reply, error) {
-	page, err := r.page()
+	page, err := r.page(checkpoints)
 	if err != nil {
 		return reply{}, err
 	}
@@ -22,7 +22,6 @@ func (t *Tenant) listConnectedAccounts(r *managementRequest) (reply, error) {
 		}
 		return view
 	})
-	page.checkpoint = true // it has no numbered pages
 	return page.reply("connected_accounts", list, r), err
 }
 
@@ -44,15 +43,8 @@ func (t *Tenant) accountViews(r *managementRequest, show func(*account, *Connect
 	return out, nil
 }
 
-// The tokenset methods were removed from Auth0 in July 2026; a setting has
-// them still.
-var errNoTokensets = newManagementError(http.StatusNotFound, "", "Not Found")
-
 // listTokensets is GET …/users/{id}/federated-connections-tokensets.
 func (t *Tenant) listTokensets(r *managementRequest) (reply, error) {
-	if !t.cfg().Settings.TokensetMethods {
-		return reply{}, errNoTokensets
-	}
 	list, err := t.accountViews(r, func(a *account, c *Connection) map[string]any {
 		return map[string]any{
 			"id": a.id, "connection": a.connection, "scope": strings.Join(a.tokens.scopes, " "),
@@ -65,9 +57,6 @@ func (t *Tenant) listTokensets(r *managementRequest) (reply, error) {
 // deleteTokenset is DELETE …/federated-connections-tokensets/{tokenset}: no
 // error when there is none.
 func (t *Tenant) deleteTokenset(r *managementRequest) (reply, error) {
-	if !t.cfg().Settings.TokensetMethods {
-		return reply{}, errNoTokensets
-	}
 	t.removeAccounts(func(a *account) bool { return a.id == r.PathValue("tokenset") && a.userID == r.PathValue("id") })
 	return reply{http.StatusNoContent, nil}, nil
 }

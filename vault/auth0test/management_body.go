@@ -26,8 +26,8 @@ func (r *managementRequest) readObject(into any, refused ...string) (map[string]
 }
 
 // readPatch decodes the members given over what is stored; null removes one.
-func (r *managementRequest) readPatch(stored any, refused ...string) (map[string]json.RawMessage, error) {
-	given, err := r.readObject(reflect.New(reflect.TypeOf(stored).Elem()).Interface(), refused...)
+func readPatch[T any](r *managementRequest, stored *T, refused ...string) (map[string]json.RawMessage, error) {
+	given, err := r.readObject(new(T), refused...)
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +43,12 @@ func (r *managementRequest) readPatch(stored any, refused ...string) (map[string
 	if err != nil {
 		return nil, err
 	}
-	target := reflect.ValueOf(stored).Elem()
-	target.SetZero()
-	return given, decodeMembers(data, stored)
+	var patched T
+	if err := decodeMembers(data, &patched); err != nil {
+		return nil, err
+	}
+	*stored = patched
+	return given, nil
 }
 
 func decodeMembers(data []byte, into any) error {

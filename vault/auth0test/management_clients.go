@@ -90,7 +90,7 @@ func (t *Tenant) clientGrants() *collection[ClientGrant] {
 				return t.resourceServers().missing
 			}
 			if cfg.grant(g.ClientID, g.Audience, g.SubjectType) != nil {
-				return conflict("A client grant for this client and audience already exists")
+				return conflict("", "A client grant for this client and audience already exists")
 			}
 			g.ID = "cgr_" + randomAlnum(16)
 			return nil

@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -39,11 +40,7 @@ func (c *collection[T]) find(cfg *Config, id string) *T {
 }
 
 func (c *collection[T]) list(r *managementRequest) (reply, error) {
-	names := make([]string, 0, len(c.filters))
-	for name := range c.filters {
-		names = append(names, name)
-	}
-	page, err := r.page(names...)
+	page, err := r.page(append(slices.Collect(maps.Keys(c.filters)), numbered, checkpoints, fields)...)
 	if err != nil {
 		return reply{}, err
 	}
@@ -110,7 +107,7 @@ func (c *collection[T]) patch(r *managementRequest) (reply, error) {
 			return c.missing
 		}
 		old := *stored
-		given, err := r.readPatch(stored, slices.Concat(c.readOnly, c.fixed)...)
+		given, err := readPatch(r, stored, slices.Concat(c.readOnly, c.fixed)...)
 		if err == nil && c.changing != nil {
 			err = c.changing(cfg, old, stored, given)
 		}

@@ -25,9 +25,7 @@ func (t *Tenant) connections() *collection[Connection] {
 		fixed:    []string{"name", "strategy"},
 		adding: func(cfg *Config, c *Connection, _ map[string]json.RawMessage) error {
 			if cfg.connection(c.Name) != nil {
-				e := conflict("A connection with the same name already exists")
-				e.ErrorCode = "connection_conflict"
-				return e
+				return conflict("connection_conflict", "A connection with the same name already exists")
 			}
 			c.ID = "con_" + randomAlnum(16)
 			if c.Strategy == databaseProvider {
@@ -42,7 +40,9 @@ func (t *Tenant) connections() *collection[Connection] {
 			if _, ok := given["enabled_clients"]; ok && cfg.Settings.PatchEnabledClients == "refused" {
 				return invalidBody("Additional properties not allowed: enabled_clients")
 			}
-			c.completeOptions() // options that are sent replace all that was there
+			if _, ok := given["options"]; ok { // they replace all that was there
+				c.completeOptions()
+			}
 			return nil
 		},
 		later: true,
@@ -105,7 +105,7 @@ type enabledClient struct {
 
 // listEnabledClients is GET …/connections/{id}/clients.
 func (t *Tenant) listEnabledClients(r *managementRequest) (reply, error) {
-	page, err := r.page()
+	page, err := r.page(checkpoints)
 	if err != nil {
 		return reply{}, err
 	}
@@ -118,7 +118,6 @@ func (t *Tenant) listEnabledClients(r *managementRequest) (reply, error) {
 	for _, id := range c.EnabledClients {
 		list = append(list, enabledClient{ClientID: id})
 	}
-	page.checkpoint = true // it has no numbered pages
 	return page.reply("clients", list, r), nil
 }
 

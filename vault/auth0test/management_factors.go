@@ -18,7 +18,7 @@ var factors = []factor{
 
 // listAuthenticationMethods is GET …/users/{id}/authentication-methods.
 func (t *Tenant) listAuthenticationMethods(r *managementRequest) (reply, error) {
-	page, err := r.page()
+	page, err := r.page(numbered)
 	if err != nil {
 		return reply{}, err
 	}

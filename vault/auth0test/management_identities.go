@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -64,17 +65,22 @@ func (t *Tenant) linkTarget(r *managementRequest, body linkBody, members int) (p
 	if userID == "" {
 		return "", "", invalidBody("Missing required property: user_id")
 	}
-	return body.Provider, userID, t.checkConnectionID(body)
+	userID = strings.TrimPrefix(userID, body.Provider+"|")
+	return body.Provider, userID, t.cfg().checkConnectionID(body.ConnectionID, body.Provider, userID)
 }
 
 // checkConnectionID: it tells the databases of a tenant apart.
-func (t *Tenant) checkConnectionID(body linkBody) error {
-	if body.ConnectionID == "" {
+func (cfg *Config) checkConnectionID(id, provider, userID string) error {
+	if id == "" {
 		return nil
 	}
-	c := find(t.cfg().Connections, func(c Connection) bool { return c.ID == body.ConnectionID })
-	if c == nil || c.Strategy != body.Provider {
+	c := find(cfg.Connections, func(c Connection) bool { return c.ID == id })
+	if c == nil {
 		return badRequest("inexistent_connection", "The connection does not exist.")
+	}
+	u := cfg.userByIdentity(provider, userID)
+	if u == nil || u.Identities[u.identity(provider, userID)].Connection != c.Name {
+		return errNoIdentity
 	}
 	return nil
 }
@@ -82,13 +88,12 @@ func (t *Tenant) checkConnectionID(body linkBody) error {
 // linkWith verifies the second account's ID token: RS256, of this tenant, not
 // expired, and made for the client that the caller's token was made for.
 func (t *Tenant) linkWith(token, client string) (string, error) {
-	jws, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
-	if err != nil {
+	if _, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256}); err != nil {
 		return "", badToken("Invalid token")
 	}
 	v, err := t.verifyToken(token)
 	// An access token names its API in aud, never a client.
-	if err != nil || len(jws.Headers) != 1 || client == "" || !slices.Equal(v.Audience, []string{client}) {
+	if err != nil || client == "" || !slices.Equal(v.Audience, []string{client}) {
 		return "", badToken("Invalid token")
 	}
 	return v.Subject, nil

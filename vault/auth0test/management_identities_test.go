@@ -67,6 +67,10 @@ func TestLinkingMakesTheSecondaryAnIdentity(t *testing.T) {
 	if u.JSON["name"] != "Alice Example" || u.JSON["user_metadata"] != nil {
 		t.Errorf("the primary's profile changed: %s", u.Body)
 	}
+	renamed := call(t, s, token, "PATCH", alicePath, `{"name":"Alice Renamed"}`)
+	if first, _ := renamed.JSON["identities"].([]any)[0].(map[string]any)["profileData"].(map[string]any); first["name"] != "Alice Renamed" {
+		t.Errorf("the primary identity keeps an older profile: %s", renamed.Body)
+	}
 	found := call(t, s, token, "GET", "/users?q=identities.user_id:%221042%22&search_engine=v3", "")
 	if users, _ := listOf(found); len(users) != 1 || users[0]["user_id"] != "auth0|alice" {
 		t.Errorf("the primary is not found by the identity: %s", found.Body)

@@ -341,6 +341,7 @@ func TestConnectedAccountsAreListed(t *testing.T) {
 		t.Errorf("%s", a.Body)
 	}
 	wantError(t, call(t, s, token, "GET", "/users/auth0%7Cnobody/connected-accounts", ""), 404, "inexistent_user", "")
+	wantError(t, call(t, s, token, "GET", path+"?per_page=5", ""), 400, "invalid_query_string", "per_page")
 }
 
 func TestEnrolledFactorsAreListed(t *testing.T) {
@@ -371,7 +372,7 @@ func TestTenantSettingsAreReadAndMerged(t *testing.T) {
 	want(t, 200, call(t, s, token, "PATCH", "/tenants/settings", `{"flags":{"enable_dynamic_client_registration":true}}`))
 	b := want(t, 200, call(t, s, token, "PATCH", "/tenants/settings", `{"friendly_name":"Mine"}`))
 	flags, _ := b.JSON["flags"].(map[string]any)
-	if flags["enable_dynamic_client_registration"] != true || flags["universal_login"] != true || b.JSON["friendly_name"] != "Mine" {
+	if flags["enable_dynamic_client_registration"] != true || b.JSON["friendly_name"] != "Mine" {
 		t.Errorf("%s", b.Body)
 	}
 	wantError(t, call(t, s, token, "PATCH", "/tenants/settings", `{"nonsense":1}`), 400, "invalid_body", "nonsense")

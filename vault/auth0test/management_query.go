@@ -38,14 +38,22 @@ const (
 	maxPage     = 100
 )
 
-// page reads the parameters of a list beside the ones named.
-func (r *managementRequest) page(more ...string) (page, error) {
-	q, err := r.query(append(more, "page", "per_page", "include_totals", "from", "take", "fields", "include_fields")...)
+// The parameters of lists: pages by number, by checkpoint, and what items show.
+const (
+	numbered    = "page per_page include_totals"
+	checkpoints = "from take"
+	fields      = "fields include_fields"
+)
+
+// page reads a list's parameters; those allowed are separated by spaces.
+func (r *managementRequest) page(allowed ...string) (page, error) {
+	names := strings.Fields(strings.Join(allowed, " "))
+	q, err := r.query(names...)
 	if err != nil {
 		return page{}, err
 	}
 	p := page{size: defaultPage, totals: q.Get("include_totals") == "true", from: q.Get("from")}
-	p.checkpoint = q.Has("take") || q.Has("from")
+	p.checkpoint = q.Has("take") || q.Has("from") || !slices.Contains(names, "page")
 	for name, number := range map[string]*int{"page": &p.number, "per_page": &p.size, "take": &p.size} {
 		if !q.Has(name) {
 			continue
@@ -100,10 +108,10 @@ func selectFields(item any, r *managementRequest, always ...string) any {
 	if !ok || q.Get("fields") == "" {
 		return item
 	}
-	fields := strings.Split(q.Get("fields"), ",")
+	named := strings.Split(q.Get("fields"), ",")
 	out := map[string]any{}
 	for name, value := range view {
-		if slices.Contains(always, name) || slices.Contains(fields, name) == (q.Get("include_fields") != "false") {
+		if slices.Contains(always, name) || slices.Contains(named, name) == (q.Get("include_fields") != "false") {
 			out[name] = value
 		}
 	}

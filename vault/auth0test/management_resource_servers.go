@@ -32,9 +32,7 @@ func (t *Tenant) resourceServers() *collection[ResourceServer] {
 		fixed:    []string{"identifier"},
 		adding: func(cfg *Config, rs *ResourceServer, _ map[string]json.RawMessage) error {
 			if cfg.resourceServer(rs.Identifier) != nil {
-				e := conflict("A resource server with the same identifier already exists")
-				e.ErrorCode = "resource_server_conflict"
-				return e
+				return conflict("resource_server_conflict", "A resource server with the same identifier already exists")
 			}
 			rs.ID = hexID(rs.Identifier, randomID(16))
 			if rs.SigningAlg == "HS256" && rs.SigningSecret == "" {

@@ -2,35 +2,25 @@ package auth0test
 
 import "net/http"
 
-// TenantSettings are what the Management API's tenant settings hold, as far as
-// it matters here.
+// TenantSettings are a tenant's own settings, as far as Auth0's Management API
+// has them and whoever checks a tenant reads them. None has an effect here.
 type TenantSettings struct {
-	FriendlyName      string   `json:"friendly_name,omitempty"`
-	SupportEmail      string   `json:"support_email,omitempty"`
-	SupportURL        string   `json:"support_url,omitempty"`
-	DefaultAudience   string   `json:"default_audience,omitempty"`
-	AllowedLogoutURLs []string `json:"allowed_logout_urls,omitzero"`
-	EnabledLocales    []string `json:"enabled_locales,omitzero"`
-	// SessionLifetime and IdleSessionLifetime are in hours. They have no effect.
+	FriendlyName   string   `json:"friendly_name,omitempty"`
+	EnabledLocales []string `json:"enabled_locales,omitzero"`
+	// SessionLifetime and IdleSessionLifetime are in hours. Default: 168 and 72.
 	SessionLifetime     int         `json:"session_lifetime,omitempty"`
 	IdleSessionLifetime int         `json:"idle_session_lifetime,omitempty"`
 	Flags               TenantFlags `json:"flags"`
-	// ResourceParameterProfile is audience (default) or compatibility. It has no
-	// effect.
+	// ResourceParameterProfile is audience (default) or compatibility.
 	ResourceParameterProfile string `json:"resource_parameter_profile,omitempty"`
 	// ClientIDMetadataDocumentSupported lets clients come with a URL for an id.
-	// It has no effect.
 	ClientIDMetadataDocumentSupported bool `json:"client_id_metadata_document_supported"`
 }
 
 // TenantFlags are switches of a tenant.
 type TenantFlags struct {
-	// EnableDynamicClientRegistration lets anybody register a client. It has no
-	// effect.
+	// EnableDynamicClientRegistration lets anybody register a client.
 	EnableDynamicClientRegistration bool `json:"enable_dynamic_client_registration,omitempty"`
-	UniversalLogin                  bool `json:"universal_login"`
-	RevokeRefreshTokenGrant         bool `json:"revoke_refresh_token_grant"`
-	EnableSSO                       bool `json:"enable_sso"`
 }
 
 func (s *TenantSettings) fillDefaults() {
@@ -40,7 +30,6 @@ func (s *TenantSettings) fillDefaults() {
 	if s.EnabledLocales == nil {
 		s.EnabledLocales = []string{"en"}
 	}
-	s.Flags.EnableSSO, s.Flags.UniversalLogin = true, true // as of every new tenant
 }
 
 // getTenantSettings is GET …/tenants/settings.
@@ -52,7 +41,7 @@ func (t *Tenant) getTenantSettings(r *managementRequest) (reply, error) {
 func (t *Tenant) patchTenantSettings(r *managementRequest) (reply, error) {
 	err := t.change(func(cfg *Config) error {
 		flags := cfg.Tenant.Flags
-		given, err := r.readPatch(&cfg.Tenant)
+		given, err := readPatch(r, &cfg.Tenant)
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,12 @@
 package auth0test_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
@@ -193,6 +195,8 @@ func TestUsersAreFoundByEmailAndQuery(t *testing.T) {
 		search(`nickname:"alice"`):     "invalid_query_string",
 		"/users?per_page=101":          "invalid_query_string",
 		"/users?nonsense=1":            "invalid_query_string",
+		"/users?sort=email:1":          "invalid_query_string", // not built
+		"/users?search_engine=v1":      "invalid_query_string",
 		"/users-by-email":              "invalid_query_string",
 		"/users-by-email?mail=a@b.com": "invalid_query_string",
 	} {
@@ -218,6 +222,66 @@ func TestManagementRefusesBadBodies(t *testing.T) {
 	req := request(t, "PATCH", s.URL+"/api/v2"+alicePath, "text/plain", `{}`)
 	req.Header.Set("Authorization", "Bearer "+token)
 	wantError(t, do(t, http.DefaultClient, req), 415, "", "Unsupported Media Type")
+}
+
+func TestUsersAreCreatedInDatabasesOnly(t *testing.T) {
+	s := tenant(t)
+	token := scopedToken(t, s, "", "create:users update:users read:users")
+	a := call(t, s, token, "POST", "/users",
+		`{"connection":"Username-Password-Authentication","email":"Carol@Example.com","password":"carol-password","user_id":"carol"}`)
+	if a.Status != 201 || a.JSON["user_id"] != "auth0|carol" || a.JSON["email"] != "carol@example.com" || strings.Contains(a.Body, "carol-password") {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if q := newBrowser(t).login(s, "carol"); q.Get("code") == "" {
+		t.Errorf("%v", q)
+	}
+	for body, want := range map[string][]any{
+		`"connection":"Username-Password-Authentication","email":"carol@example.com","password":"x"`:               {409, "auth0_idp_error"},
+		`"connection":"Username-Password-Authentication","email":"d@example.com","password":"x","user_id":"carol"`: {409, "auth0_idp_error"},
+		`"connection":"Username-Password-Authentication","email":"d@example.com"`:                                  {400, "invalid_body"},
+		`"connection":"google-oauth2","email":"d@example.com","password":"x"`:                                      {400, "operation_not_supported"},
+		`"connection":"nothing","email":"d@example.com","password":"x"`:                                            {400, "inexistent_connection"},
+	} {
+		wantError(t, call(t, s, token, "POST", "/users", "{"+body+"}"), want[0].(int), want[1].(string), "")
+	}
+}
+
+func TestMetadataIsMergedMemberByMember(t *testing.T) {
+	s := tenant(t)
+	token := scopedToken(t, s, "", "update:users")
+	for _, tt := range []struct{ patch, metadata string }{
+		{`{"user_metadata":{"a":1,"b":2}}`, "map[a:1 b:2]"},
+		{`{"user_metadata":{"b":null,"c":3}}`, "map[a:1 c:3]"},
+		{`{"nickname":"al"}`, "map[a:1 c:3]"},
+		{`{"user_metadata":{}}`, "<nil>"},
+	} {
+		a := call(t, s, token, "PATCH", alicePath, tt.patch)
+		if got := fmt.Sprint(a.JSON["user_metadata"]); a.Status != 200 || got != tt.metadata {
+			t.Errorf("%s: %d %s", tt.patch, a.Status, a.Body)
+		}
+	}
+}
+
+// For the race detector: whoever reads has a configuration that nobody changes.
+func TestTheTenantChangesWhileItServes(t *testing.T) {
+	s := tenant(t)
+	token := scopedToken(t, s, "", "update:users read:users create:users")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 5 {
+				call(t, s, token, "PATCH", alicePath, `{"nickname":"al"}`)
+				call(t, s, token, "POST", "/users", fmt.Sprintf(`{"connection":"Username-Password-Authentication","email":"u%d@example.com","password":"x"}`, i))
+				call(t, s, token, "GET", "/users", "")
+				exchange(t, s, accessToken(t, s))
+				s.Config()
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(s.Config().Users); n != 6 {
+		t.Errorf("%d users", n)
+	}
 }
 
 func TestDeletingAUserEndsWhatIsTheirs(t *testing.T) {

@@ -11,20 +11,18 @@ import (
 	"time"
 )
 
-var errNoUser = inexistent("user", "The user does not exist.")
+// What is not there.
+var (
+	errNoUser     = inexistent("user", "The user does not exist.")
+	errNoIdentity = badRequest("", "Linking an inexistent identity is not allowed.")
+)
 
 // unknownPrimary is the answer to linking to nobody.
 func (s *Settings) unknownPrimary() error {
 	if s.LinkUnknownPrimaryStatus == http.StatusBadRequest {
-		return badRequest("", "Linking an inexistent identity is not allowed.")
+		return errNoIdentity
 	}
 	return errNoUser
-}
-
-// splitUserID cuts at the first bar: what follows may have more of them.
-func splitUserID(id string) (provider, userID string) {
-	provider, userID, _ = strings.Cut(id, "|")
-	return provider, userID
 }
 
 // userView is a user as the API shows it.
@@ -70,11 +68,15 @@ func (t *Tenant) usersByEmail(r *managementRequest) (reply, error) {
 
 // listUsers is GET …/users.
 func (t *Tenant) listUsers(r *managementRequest) (reply, error) {
-	page, err := r.page("q", "search_engine", "sort", "connection", "primary_order")
+	page, err := r.page(numbered, fields, "q", "search_engine")
 	if err != nil {
 		return reply{}, err
 	}
-	match, err := userQuery(r.URL.Query().Get("q"))
+	q := r.URL.Query()
+	if engine := q.Get("search_engine"); engine != "" && engine != "v3" {
+		return reply{}, invalidQuery("No enum match for: %s' on property 'search_engine", engine)
+	}
+	match, err := userQuery(q.Get("q"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -150,32 +152,49 @@ func (t *Tenant) createUser(r *managementRequest) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	c := t.cfg().connection(body.Connection)
+	var u User
+	err = t.change(func(cfg *Config) error {
+		if u, err = cfg.newUser(body); err != nil {
+			return err
+		}
+		taken := cfg.userByLogin(u.Email)
+		if cfg.user(u.UserID) != nil || (taken != nil && taken.password(u.Email) != "") {
+			return conflict("auth0_idp_error", "The user already exists.")
+		}
+		cfg.Users = append(cfg.Users, u)
+		return nil
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusCreated, t.userView(t.cfg().user(u.UserID), r)}, nil
+}
+
+// newUser is the user that a body describes.
+func (cfg *Config) newUser(body userBody) (User, error) {
+	c := cfg.connection(body.Connection)
 	if c == nil && body.Connection == defaultDatabase {
 		c = &Connection{Name: defaultDatabase, Strategy: databaseProvider}
 	}
 	switch {
 	case c == nil:
-		return reply{}, badRequest("inexistent_connection", "The connection does not exist.")
+		return User{}, badRequest("inexistent_connection", "The connection does not exist.")
 	case c.Strategy != databaseProvider:
-		return reply{}, badRequest("operation_not_supported", "Users of this connection are created by their logins.")
+		return User{}, badRequest("operation_not_supported", "Users of this connection are created by their logins.")
 	case body.Email == "" || body.Password == "":
-		return reply{}, invalidBody("Missing required property: email or password")
+		return User{}, invalidBody("Missing required property: email or password")
 	}
-	u := User{
-		UserID: databaseProvider + "|" + body.UserID, Email: strings.ToLower(body.Email), EmailVerified: body.EmailVerified,
+	id := body.UserID
+	if id == "" {
+		id = hex.EncodeToString(randomBytes(12))
+	}
+	return User{
+		UserID: databaseProvider + "|" + id, Email: strings.ToLower(body.Email), EmailVerified: body.EmailVerified,
 		Username: body.Username, Name: body.Name, Nickname: body.Nickname, GivenName: body.GivenName,
 		FamilyName: body.FamilyName, Picture: body.Picture, Password: body.Password, Blocked: body.Blocked,
 		UserMetadata: body.UserMetadata, AppMetadata: body.AppMetadata,
-	}
-	if body.UserID == "" {
-		u.UserID += hex.EncodeToString(randomBytes(12))
-	}
-	u.Identities = []Identity{{Connection: c.Name, Provider: databaseProvider, UserID: u.UserID[len(databaseProvider)+1:]}}
-	if taken := t.cfg().userByLogin(u.Email); taken != nil && taken.password(u.Email) != "" || t.addUser(u) != nil {
-		return reply{}, newManagementError(http.StatusConflict, "auth0_idp_error", "The user already exists.")
-	}
-	return reply{http.StatusCreated, t.userView(t.cfg().user(u.UserID), r)}, nil
+		Identities: []Identity{{Connection: c.Name, Provider: databaseProvider, UserID: id}},
+	}, nil
 }
 
 // patchUser is PATCH …/users/{id}. Metadata is merged, member by member.

@@ -1,28 +1,6 @@
 package auth0test
 
-import (
-	"fmt"
-	"slices"
-	"time"
-)
-
-// addUser makes a user, who comes from a social login or from the Management
-// API. Its identity must be nobody's yet.
-func (t *Tenant) addUser(u User) error {
-	now := timestamp(time.Now())
-	u.CreatedAt, u.UpdatedAt = now, now
-	return t.change(func(cfg *Config) error {
-		u.fillDefaults()
-		u.fillIdentities(cfg)
-		for _, i := range u.Identities {
-			if cfg.userByIdentity(i.Provider, i.UserID) != nil {
-				return fmt.Errorf("the identity %s|%s belongs to a user already", i.Provider, i.UserID)
-			}
-		}
-		cfg.Users = append(cfg.Users, u)
-		return nil
-	})
-}
+import "slices"
 
 // removeUser takes a user's record out.
 func (cfg *Config) removeUser(id string) {
