@@ -59,13 +59,14 @@ type Link struct {
 	// whoever is signed in there is the user whom the agent acts for.
 	URL string `json:"url,omitempty"`
 
-	// Whether somebody who has a second factor has to use it to link identities. Of
-	// an Action's own sign-in the Action decides, with `via` set to `link_account`.
-	// Needs a `via` that links identities. Default: false.
+	// Whether somebody who has a second factor has to use it to link identities. With
+	// `via` set to `link_account`, this and `require_verified_email` are about the
+	// first sign-in; of the second, the tenant's Action decides. Needs a `via` that
+	// links identities. Default: false.
 	RequireMFA bool `json:"require_mfa,omitempty"`
 
-	// Whether only people with a verified e-mail address may link identities. Needs
-	// a `via` that links identities. Default: false.
+	// Whether linking takes a verified e-mail address, on both sides. Needs a `via`
+	// that links identities. Default: false.
 	RequireVerifiedEmail bool `json:"require_verified_email,omitempty"`
 
 	// Whether linking has to end at the IP address where it began, as Caddy's

@@ -55,6 +55,7 @@ func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer
 		return f.linked(r, s)
 	}
 	added := u.since(s.Linking.ByAction.Before)
+	s.Linking.ByAction.Before = u.subs()
 	for _, i := range added {
 		f.vault.ForgetUser(i.sub())
 		event := byUser(IdentityLinked, s.Ticket)

@@ -43,11 +43,18 @@ func newByAction(token *oauth2.Token, u *user) *byAction {
 	a := &byAction{}
 	a.IDToken, _ = token.Extra("id_token").(string)
 	if u != nil {
-		for _, i := range u.identities {
-			a.Before = append(a.Before, i.sub())
-		}
+		a.Before = u.subs()
 	}
 	return a
+}
+
+// subs are what the users of u's identities would be called if they were alone.
+func (u *user) subs() []string {
+	subs := make([]string, len(u.identities))
+	for n, i := range u.identities {
+		subs[n] = i.sub()
+	}
+	return subs
 }
 
 // mayGoUnread tells whether a flow may go on whose person's identities nobody may

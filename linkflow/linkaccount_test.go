@@ -252,6 +252,55 @@ func TestAClientThatTheActionDoesNotAllowClaimsNothing(t *testing.T) {
 	w.wantState(alice, link, Pending)
 }
 
+// The Action lets through whom it does not know, whoever that is.
+func TestACodeOfSomebodyElseOutOfTheActionLinksNothing(t *testing.T) {
+	w := actionWorld(t, secret("ALLOWED_CLIENT_IDS", "other"))
+	b := w.browser().toConfirm(w.link(w.alice(), calendar)).want(200, "Sign in there")
+	other := w.browser()
+	other.client, other.jar = b.client, b.jar
+	other.open(w.link(w.caller("auth0|bob", "demo-agent", nil), calendar).URL).press("", "").signIn("bob").want(200, "Sign in there")
+	b.press("action", "prove").wantRefused(403, "wrong_user")
+	if strings.Contains(b.body, "bob") {
+		t.Error("the page names somebody")
+	}
+}
+
+func TestAPersonCanTryAgainWhenTheActionCannotBeAsked(t *testing.T) {
+	w := actionWorld(t)
+	if err := w.tenant.AddFault(auth0test.Fault{Path: "/.well-known/openid-configuration", Status: new(503)}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.browser().toLinkAccount(w.link(w.alice(), calendar)).wantRefused(502, "server_error").want(502, "Go on where you were")
+	goOn := regexp.MustCompile(`href="(/auth/confirm[^"]*)"`).FindStringSubmatch(b.body)[1]
+	b.open(w.site.URL+goOn).press("action", "prove").consent("allow").want(200, headed("linked"))
+	w.wantIdentities("google-oauth2")
+}
+
+func TestALinkServesNobodyElseByTheActionEither(t *testing.T) {
+	w := actionWorld(t)
+	b := w.browser().open(w.link(w.alice(), calendar).URL).press("", "").signIn("bob")
+	b.wantRefused(403, "wrong_user").want(403, titleOf(pageWrongPerson))
+}
+
+// What was linked is told once, also if the person goes on after a mistake.
+func TestAfterAnotherAccountTheRequestedOneCanBeLinkedToo(t *testing.T) {
+	w := actionWorld(t, func(cfg *auth0test.Config) { cfg.Settings.PushedAuthorizationRequestsSupported = true })
+	b := w.browser().toLinkAccount(w.link(w.alice(), calendar))
+	b.press("connection", "github").consent("allow").wantRefused(409, "wrong_connection")
+	goOn := regexp.MustCompile(`href="(/auth/confirm[^"]*)"`).FindStringSubmatch(b.body)[1]
+	b.open(w.site.URL+goOn).press("action", "prove").press("connection", "google-oauth2").consent("allow").want(200, headed("linked"))
+	w.wantIdentities("github", "google-oauth2")
+	told := 0
+	for _, kind := range w.log.kinds() {
+		if kind == IdentityLinked {
+			told++
+		}
+	}
+	if told != 2 {
+		t.Errorf("the operator was told of %d links", told)
+	}
+}
+
 func TestASignInThatIsTooOldForTheActionIsMadeAgain(t *testing.T) {
 	w := actionWorld(t)
 	b := w.browser().toConfirm(w.link(w.alice(), calendar))

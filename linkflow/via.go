@@ -37,7 +37,8 @@ const (
 func (v Via) links() bool { return v == ViaLinkAccount || v == ViaManagement }
 
 // Linking says by which rules identities are linked, with ViaManagement and
-// ViaLinkAccount. Linking is how an account could be taken over: whoever gets
+// ViaLinkAccount; with the latter, the second sign-in is the Action's, and what it
+// demands there the Action's to say. Linking is how an account could be taken over: whoever gets
 // their own identity into somebody else's user is that user from then on. So both
 // sides always sign in, in one browser, within minutes; these rules come on top.
 type Linking struct {
