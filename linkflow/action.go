@@ -70,7 +70,6 @@ func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer
 		no.data.Identities = true
 		return f.notProved(r, s, no)
 	}
-	f.outcomes.lookNow(s.Ticket)
 	return f.linked(r, s)
 }
 

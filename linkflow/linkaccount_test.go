@@ -352,45 +352,80 @@ func TestWhoIsLinkedAlreadyIsSentThroughNoAction(t *testing.T) {
 	b.press("action", "connect").signIn("alice").press("action", "connect").consent("allow").want(200, "is connected")
 }
 
+// unreadable makes the Management API refuse to tell about alice, before the Action
+// and after it.
+func (w *world) unreadable() {
+	w.Helper()
+	if err := w.tenant.AddFault(auth0test.Fault{
+		Path: "/api/v2/users/auth0|alice", Status: new(403), Times: new(2),
+		Body: map[string]any{"statusCode": 403, "error": "Forbidden", "message": "Insufficient scope", "errorCode": "insufficient_scope"},
+	}); err != nil {
+		w.Fatal(err)
+	}
+}
+
 func TestWhatNobodyCanReadIsNotClaimed(t *testing.T) {
 	w := actionWorld(t)
-	alice := w.alice()
-	link := w.link(alice, calendar)
-	forbidden := auth0test.Fault{
-		Path: "/api/v2/users/auth0|alice", Status: new(403),
-		Body: map[string]any{"statusCode": 403, "error": "Forbidden", "message": "Insufficient scope", "errorCode": "insufficient_scope"},
-	}
-	for range 2 { // before the Action and after it
-		if err := w.tenant.AddFault(forbidden); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b := w.browser().toLinkAccount(link).consent("allow").want(200, headed("linked_unchecked"))
+	w.unreadable()
+	b := w.browser().toLinkAccount(w.link(w.alice(), calendar)).consent("allow").want(200, headed("linked_unchecked"))
 	if e := w.log.last(); e.Kind != Fault || e.Reason != "management_403" {
 		t.Errorf("the operator was told %+v", e)
 	}
 	b.press("action", "connect").signIn("alice").press("action", "connect").consent("allow").want(200, "is connected")
 }
 
+func TestWhatNobodyCanReadIsNotClaimedToTheApplicationEither(t *testing.T) {
+	w := actionWorld(t)
+	w.flow.returnTo = []string{"http://127.0.0.1:1"}
+	w.unreadable()
+	b := w.browser().open(w.site.URL+"/auth/link?connection=google-oauth2&returnTo=http://127.0.0.1:1/linked").press("", "").signIn("alice")
+	b.press("action", "prove").consent("allow").want(200, headed("linked_unchecked"))
+}
+
 func TestWithRulesWhatNobodyCanReadIsNotLinked(t *testing.T) {
 	w := actionWorld(t)
 	w.flow.linking.RequireVerifiedEmail = true
-	if err := w.tenant.AddFault(auth0test.Fault{Path: "/api/v2/users/auth0|alice", Status: new(403), Body: map[string]any{"statusCode": 403}}); err != nil {
-		t.Fatal(err)
-	}
+	w.unreadable()
 	w.browser().toConfirm(w.link(w.alice(), calendar)).wantRefused(502, "management_403")
 }
 
 // On a tenant of 2025 a login through the provider feeds the vault.
 func TestWhereIdentitiesFeedTheVaultThereIsNothingToConnect(t *testing.T) {
+	for via, decide := range map[Via]string{ViaLinkAccount: "", ViaManagement: "merge"} {
+		w := actionWorld(t, func(cfg *auth0test.Config) { cfg.Settings.IdentitiesFeedVault = true })
+		w.flow.via = via
+		alice := w.alice()
+		link := w.link(alice, calendar)
+		b := w.browser().toConfirm(link).press("action", "prove").consent("allow")
+		if decide != "" {
+			b.press("action", decide)
+		}
+		b.want(200, headed("linked"))
+		w.wantState(alice, link, Completed)
+		b.open(b.at.String()).want(200, "is connected")
+		w.wantNotConnected()
+	}
+}
+
+func TestAnAgentThatWaitsLearnsThatLinkingWasEnough(t *testing.T) {
 	w := actionWorld(t, func(cfg *auth0test.Config) { cfg.Settings.IdentitiesFeedVault = true })
 	alice := w.alice()
 	link := w.link(alice, calendar)
-	b := w.browser()
-	b.toLinkAccount(link).consent("allow").want(200, headed("linked"))
-	w.wantState(alice, link, Completed)
-	b.open(b.at.String()).want(200, "is connected")
-	w.wantNotConnected()
+	b := w.browser().toLinkAccount(link)
+	got := make(chan Status, 1)
+	go func() {
+		status, _ := w.flow.Status(t.Context(), alice, ticketOf(link), MaxWait)
+		got <- status
+	}()
+	b.consent("allow")
+	select {
+	case status := <-got:
+		if status.State != Completed {
+			t.Errorf("status is %+v", status)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the agent still waits")
+	}
 }
 
 func TestTheActionUnlinksToo(t *testing.T) {

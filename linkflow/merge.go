@@ -162,7 +162,10 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
 	}
-	if s.Ticket.Own && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
+	if !s.Linking.Already {
+		f.outcomes.lookNow(s.Ticket) // on tenants whose identities feed the vault, that was all
+	}
+	if s.Ticket.Own && !s.Linking.Unchecked && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
 		return redirect(s.ReturnTo).with(cookies...)
 	}
 	return redirect(f.confirmPage(s)).with(cookies...)
