@@ -33,12 +33,19 @@ func (q *callbackQuery) asRefusal(s *flowState, otherwise message) *refusal {
 	return &refusal{page: page, reason: "linking_action", err: q.asError(s)}
 }
 
-// notLinkedByAction ends a leg that the Action, or Auth0 itself, ended. If it does
-// not take the sign-in, it takes another one.
+// notLinkedByAction ends a leg that the Action, or Auth0 itself, ended: unless it
+// had linked before it failed. If it does not take the sign-in, it takes another one.
 func (f *Flow) notLinkedByAction(r *http.Request, s *flowState, q *callbackQuery) answer {
+	f.vault.ForgetUser(s.Ticket.Subject)
 	no := q.asRefusal(s, pageNotLinked)
 	if no.page == pageHintRefused {
 		return f.notLinkable(r, s, no)
+	}
+	if before := s.Linking.ByAction.Before; before != nil {
+		u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+		if err == nil && u.since(before) != nil {
+			return f.afterAction(r, s, u)
+		}
 	}
 	return f.notProved(r, s, no)
 }
@@ -51,9 +58,17 @@ func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer
 	case no != nil:
 		return f.notProved(r, s, no)
 	case err != nil:
+		event := byUser(Fault, s.Ticket)
+		event.Reason, event.Err = managementRefusal(err, pageUnclear).reason, err
+		f.tell(r.Context(), event)
 		s.Linking.Unchecked = true
 		return f.linked(r, s)
 	}
+	return f.afterAction(r, s, u)
+}
+
+// afterAction goes on by what the person's identities are after the Action.
+func (f *Flow) afterAction(r *http.Request, s *flowState, u *user) answer {
 	added := u.since(s.Linking.ByAction.Before)
 	s.Linking.ByAction.Before = u.subs()
 	for _, i := range added {
@@ -88,7 +103,6 @@ func (u *user) since(before []string) (added []identity) {
 func (f *Flow) unlinkedByAction(r *http.Request, s *flowState, code string) answer {
 	u, no, err := f.backFromAction(r, s, code)
 	gone := s.Linking.ByAction.Unlinks
-	f.vault.ForgetUser(gone.Subject)
 	switch {
 	case no != nil:
 		return f.keptByAction(r, s, no)
@@ -97,6 +111,7 @@ func (f *Flow) unlinkedByAction(r *http.Request, s *flowState, code string) answ
 	case u.has(gone.Subject):
 		return f.keptByAction(r, s, &refusal{page: pageNotUnlinked, reason: "not_unlinked"})
 	}
+	f.vault.ForgetUser(gone.Subject)
 	return f.unlinked(r, s, gone)
 }
 
@@ -109,6 +124,8 @@ func (f *Flow) notUnlinkedByAction(r *http.Request, s *flowState, q *callbackQue
 func (f *Flow) keptByAction(r *http.Request, s *flowState, no *refusal) answer {
 	event := byUser(Refused, s.Ticket)
 	event.Identity = s.Linking.ByAction.Unlinks.Subject
+	f.vault.ForgetUser(s.Ticket.Subject) // it may be gone all the same
+	f.vault.ForgetUser(event.Identity)
 	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
 	return f.notUnlinked(r, s, event, no).with(cookies...)
 }
@@ -126,10 +143,5 @@ func (f *Flow) backFromAction(r *http.Request, s *flowState, code string) (u *us
 		return nil, &refusal{page: pageWrongPerson, reason: "wrong_user"}, nil
 	}
 	u, err = f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
-	if err != nil {
-		event := byUser(Fault, s.Ticket)
-		event.Reason, event.Err = managementRefusal(err, pageUnclear).reason, err
-		f.tell(r.Context(), event)
-	}
 	return u, nil, err
 }

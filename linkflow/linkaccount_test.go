@@ -210,6 +210,22 @@ func TestEveryRefusalOfTheActionSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// The answer to the Action was lost, say, or another Action denies in the end.
+func TestWhatTheActionLinkedBeforeItFailedIsLinked(t *testing.T) {
+	w := actionWorld(t, func(cfg *auth0test.Config) {
+		cfg.Actions = append(cfg.Actions, auth0test.Action{Name: "last", OnExecutePostLogin: func(e *auth0test.PostLoginEvent, api *auth0test.PostLoginAPI) {
+			if slices.Contains(e.Transaction.RequestedScopes, "link_account") {
+				api.Deny("error linking")
+			}
+		}})
+	})
+	b := w.browser().toLinkAccount(w.link(w.alice(), calendar)).consent("allow").want(200, headed("linked"))
+	w.wantIdentities("google-oauth2")
+	if e := w.log.last(); e.Kind != IdentityLinked || !strings.HasPrefix(e.Identity, "google-oauth2|") {
+		b.Errorf("the operator was told %+v", e)
+	}
+}
+
 // R1, as it happens: somebody else has signed in since.
 func TestAHintOfSomebodyElseThanWhoIsSignedInIsRefused(t *testing.T) {
 	w := actionWorld(t)

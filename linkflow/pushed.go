@@ -91,16 +91,17 @@ func (f *Flow) authorizeURL(ctx context.Context, params url.Values) (string, err
 // (RFC 9126 §2). Auth0 drops what it does not know, unless its name begins with
 // ext-: an Action has to look for it there.
 func (f *Flow) push(ctx context.Context, endpoint string, params url.Values) (string, error) {
-	for name, values := range maps.Clone(params) {
+	form := maps.Clone(params)
+	for name, values := range params {
 		if strings.HasPrefix(name, "requested_") {
-			params["ext-"+name] = values
+			form["ext-"+name] = values
 		}
 	}
 	basic := f.oauth.Endpoint.AuthStyle == oauth2.AuthStyleInHeader
 	if !basic {
-		params.Set("client_secret", f.oauth.ClientSecret)
+		form.Set("client_secret", f.oauth.ClientSecret)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(params.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", withoutURL(err)
 	}
