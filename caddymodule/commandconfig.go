@@ -266,7 +266,7 @@ func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (t
 	if c == nil {
 		return tenantsetup.Client{}, errors.New("required")
 	}
-	n := tenantsetup.Client{AuthMethod: c.AuthMethod, IDVariable: variable(c.ID, id), SecretVariable: variable(c.Secret, secret)}
+	n := tenantsetup.Client{IDVariable: variable(c.ID, id), SecretVariable: variable(c.Secret, secret)}
 	var revealed string
 	for _, field := range []expansion{{"id", c.ID, &n.ID}, {"secret", c.Secret, &revealed}} {
 		if err := expandAll(repl, []expansion{field}); err != nil && !mayMiss {

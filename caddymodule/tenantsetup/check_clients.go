@@ -181,8 +181,7 @@ func missingExchange(n *Needs, o *observed) Finding {
 	return wrong("client.exists", found, "the Custom API client of "+n.Audience, "Applications > APIs > (the API) > Add Application").
 		mendedBy(Change{What: "the Custom API client", Method: "POST", Path: []string{"clients"}, as: newExchange, Body: map[string]any{
 			"name": "Token Vault exchange", "app_type": "resource_server", "resource_server_identifier": n.Audience,
-			"grant_types": []string{grantVault}, "is_first_party": true, "oidc_conformant": true,
-			"token_endpoint_auth_method": authMethod(n.Exchange),
+			"grant_types": []string{grantVault},
 		}})
 }
 
@@ -191,12 +190,8 @@ func missingLink(n *Needs) Finding {
 		mendedBy(Change{What: "the link pages' application", Method: "POST", Path: []string{"clients"}, as: newLink, Body: map[string]any{
 			"name": n.Link.Name, "app_type": "regular_web", "grant_types": []string{grantCode},
 			"callbacks": []string{n.Link.Callback}, "allowed_logout_urls": []string{n.Link.Accounts},
-			"is_first_party": true, "oidc_conformant": true, "token_endpoint_auth_method": authMethod(n.Link.Client),
+			"oidc_conformant": true,
 		}})
-}
-
-func authMethod(c Client) string {
-	return either(c.AuthMethod == "", "client_secret_post", c.AuthMethod)
 }
 
 // secretOf is what a probe says of a client's secret.

@@ -55,8 +55,7 @@ type Needs struct {
 type Client struct {
 	ID string
 	// Secret may be empty for a client that is yet to be created.
-	Secret     vault.Secret
-	AuthMethod string
+	Secret vault.Secret
 	// IDVariable and SecretVariable are the environment variables that the
 	// configuration takes both from.
 	IDVariable, SecretVariable string

@@ -31,10 +31,14 @@ func (o *observed) simulate(n *Needs, change *Change) error {
 	case kind == "resource-servers":
 		return patchIn(o.apis.value, change.Path[1], (*management.ResourceServer).GetID, body)
 	case kind == "clients" && change.creates():
-		client := &management.Client{ClientID: &change.as}
+		client := &management.Client{ClientID: &change.as, IsFirstParty: new(true)} // Auth0's default
 		o.clients.value[change.as] = client
 		n.rename(change.as)
-		return json.Unmarshal(body, client)
+		err := json.Unmarshal(body, client)
+		if client.GetAppType() == "resource_server" {
+			client.OIDCConformant = new(true) // likewise
+		}
+		return err
 	case kind == "clients":
 		return patchIn(o.clients.value, change.Path[1], (*management.Client).GetClientID, body)
 	case kind == "client-grants":
