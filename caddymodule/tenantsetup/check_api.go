@@ -91,7 +91,11 @@ func checkPermissions(n *Needs, rs *management.ResourceServer) []Finding {
 	scopes := deref(rs.Scopes)
 	all := make([]map[string]any, 0, len(scopes))
 	for _, scope := range scopes {
-		all = append(all, map[string]any{"value": scope.GetValue(), "description": scope.GetDescription()})
+		one := map[string]any{"value": scope.GetValue()}
+		if scope.Description != nil {
+			one["description"] = scope.GetDescription()
+		}
+		all = append(all, one)
 	}
 	var missing []string
 	for _, permission := range n.Permissions {
@@ -105,80 +109,4 @@ func checkPermissions(n *Needs, rs *management.ResourceServer) []Finding {
 	}
 	return []Finding{wrong(id, "no permission "+strings.Join(missing, ", "), "all that require_scopes names", dashboardOf(rs)+" > Permissions").
 		mendedBy(patchAPI(rs, map[string]any{"scopes": all}))}
-}
-
-func checkMyAccount(n *Needs, o *observed) []Finding {
-	if n.Link == nil {
-		return nil
-	}
-	ids := []string{"my_account.active", "my_account.grant"}
-	switch {
-	case o.management != nil:
-		if o.probes.authorize == badAPI {
-			return []Finding{wrong("my_account.grant", "the link pages' application may have no tokens of "+n.myAccount(),
-				"the My Account API active, and user access to it", "Applications > APIs > Auth0 My Account API")}
-		}
-		return unseenAll(o.management, ids...)
-	case o.apis.err != nil:
-		return unseenAll(o.apis.err, ids...)
-	}
-	rs := o.myAccount(n)
-	if rs == nil {
-		return []Finding{wrong("my_account.active", "the My Account API is not active", "active: accounts are connected through it",
-			"Applications > APIs > Auth0 My Account API > Activate").mendedBy(Change{
-			What: "the My Account API", Method: "POST", Path: []string{"resource-servers"},
-			Body: map[string]any{"name": "Auth0 My Account API", "identifier": n.myAccount()},
-		})}
-	}
-	return append([]Finding{fine("my_account.active", rs.GetIdentifier()), checkUserAccess("my_account.user_access", rs)},
-		checkAccountGrant(n, o, rs)...)
-}
-
-func checkAccountGrant(n *Needs, o *observed, rs *management.ResourceServer) []Finding {
-	if userPolicy(rs) != "require_client_grant" {
-		return nil
-	}
-	if o.grants.err != nil {
-		return unseenAll(o.grants.err, "my_account.grant")
-	}
-	client := o.clients.value[n.Link.Client.ID]
-	if client == nil {
-		return nil
-	}
-	return []Finding{checkGrant("my_account", n.Link.Client.ID, accountScopes, o, rs)}
-}
-
-// checkGrant checks that a client may have users' tokens of an API, with these
-// scopes.
-func checkGrant(group, clientID string, scopes []string, o *observed, rs *management.ResourceServer) Finding {
-	name := o.nameOf(clientID)
-	create := Change{What: "user access of " + name + " to " + rs.GetIdentifier(), Method: "POST", Path: []string{"client-grants"}, Body: map[string]any{
-		"client_id": clientID, "audience": rs.GetIdentifier(), "scope": append([]string{}, scopes...), "subject_type": subjectUser,
-	}}
-	dashboard := dashboardOf(rs) + " > Application Access > User Access"
-	expected := "user access with " + strings.Join(scopes, " ")
-	if len(scopes) == 0 {
-		expected = "user access"
-	}
-	grant := o.grant(clientID, rs.GetIdentifier(), true)
-	switch {
-	case grant == nil && o.grant(clientID, rs.GetIdentifier(), false) != nil:
-		return wrong(group+".subject_type", "the grant of "+name+" was stored as client access, which no user's token comes from",
-			expected, dashboard).mendedBy(create)
-	case grant == nil:
-		return wrong(group+".grant", name+" has no user access to "+rs.GetIdentifier(), expected, dashboard).mendedBy(create)
-	case !grant.GetAllowAllScopes():
-		var missing []string
-		for _, scope := range scopes {
-			if !slices.Contains(grant.GetScope(), scope) {
-				missing = append(missing, scope)
-			}
-		}
-		if missing != nil {
-			return wrong(group+".scopes", "the user access of "+name+" lacks "+strings.Join(missing, " "), expected, dashboard).
-				mendedBy(Change{What: create.What, Method: "PATCH", Path: []string{"client-grants", grant.GetID()},
-					Body: map[string]any{"scope": append(slices.Clone(grant.GetScope()), missing...)}})
-		}
-	}
-	return fine(group+".grant", name+" has user access to "+rs.GetIdentifier())
 }

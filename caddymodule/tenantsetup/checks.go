@@ -138,3 +138,14 @@ func checkRegistration(n *Needs, o *observed) []Finding {
 	}
 	return []Finding{fine(id, "nobody registers clients by themselves")}
 }
+
+func either[T any](cond bool, yes, no T) T {
+	if cond {
+		return yes
+	}
+	return no
+}
+
+func orNone(s string) string { return either(s == "", "none", s) }
+
+func list(values []string) string { return orNone(strings.Join(values, " ")) }

@@ -75,7 +75,7 @@ func observe(ctx context.Context, n *Needs, a *api, progress func(string), trans
 		}
 	}
 	progress("trying the clients")
-	o.probes = probe(ctx, n, a == nil, transport)
+	o.probes = probe(ctx, n, a == nil || o.clients.err != nil, transport)
 	return o, ctx.Err()
 }
 

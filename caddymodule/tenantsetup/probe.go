@@ -102,7 +102,8 @@ type probes struct {
 	exchange, login, authorize, logout verdict
 }
 
-// probe tries the clients. What Management credentials show is not tried.
+// probe tries the clients; all of what can be tried only where nothing else shows
+// it.
 func probe(ctx context.Context, n *Needs, all bool, transport http.RoundTripper) (p probes) {
 	p.exchange = tokenVerdict(ctx, n, n.Exchange, transport, url.Values{
 		"grant_type":           {grantVault},
