@@ -60,7 +60,7 @@ func (t *Tenant) logLinkEvent(_ context.Context, e linkflow.Event) {
 	}
 	fields := []zap.Field{zap.String("id", e.ID)}
 	for name, value := range map[string]string{
-		"connection": e.Connection, "client_id": e.Agent, "user": e.Subject, "reason": e.Reason,
+		"connection": e.Connection, "client_id": e.Agent, "user": e.Subject, "identity": e.Identity, "reason": e.Reason,
 	} {
 		if value != "" {
 			fields = append(fields, zap.String(name, value))

@@ -68,7 +68,10 @@
 // ticket.go, url.go and seal.go (the link), connect.go (the page it leads to), forms.go,
 // cookies.go and state.go (what a POST must bring, what a browser keeps), login.go
 // (sign-in), callback.go (coming back from it), confirm.go, consent.go and
-// myaccount.go (connecting), linkaccount.go, pushed.go and action.go (having the
+// myaccount.go (connecting); linking.go, prove.go and merge.go (linking an identity:
+// both sign-ins, and joining the two), linkown.go, suggest.go and unlink.go (what people
+// do by their own will), identities.go and management.go (Auth0's Management API);
+// linkaccount.go, pushed.go and action.go (having the
 // tenant's Action link), done.go and returnto.go (where it ends), accounts.go
 // and session.go (looking after accounts), status.go, questions.go, hold.go and
 // outcomes.go (what the agent is told), answers.go, pages.go, messages.go and

@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -434,34 +435,69 @@ func (b *browser) stateOf() string {
 	return ""
 }
 
-func TestAfterLinkingAndUnlinkingBothUsersAreAskedForAnew(t *testing.T) {
-	w := newLinkingWorld(t, nil)
+// What the vault said before about either of the two is not believed any more, and
+// who has a token of the user that is gone has to sign in again.
+func TestAfterLinkingBothUsersAreAskedForAnew(t *testing.T) {
+	w := newLinkingWorld(t, nil, aliceAtGoogle(true))
+	w.connectBoth()
+	alice, other := w.alice(), w.caller("google-oauth2|117", "demo-agent", nil)
+	for range 2 {
+		w.wantToken(alice, "")
+		w.wantToken(other, "")
+	}
+	if n := w.exchanges(); n != 2 {
+		t.Fatalf("%d exchanges", n)
+	}
+	w.browser().toMerge(w.link(alice, calendar), "117").press("action", "merge").want(200, "is part of your account")
+	w.wantToken(alice, "")
+	w.wantToken(other, vault.CodeInvalidToken)
+	if n := w.exchanges(); n != 4 {
+		t.Errorf("%d exchanges: what the vault said before the linking is still believed", n)
+	}
+}
+
+func TestAfterUnlinkingTheUserIsAskedForAnew(t *testing.T) {
+	w := newLinkingWorld(t, nil, aliceTwice)
 	if err := w.tenant.Connect("auth0|alice", "google-oauth2", []string{calendarScope}, ""); err != nil {
 		t.Fatal(err)
 	}
 	alice := w.alice()
-	ask := func() {
-		t.Helper()
-		if _, err := w.vault.Token(t.Context(), alice, calendar); err != nil {
-			t.Fatal(err)
+	w.wantToken(alice, "")
+	w.toUnlink().press("action", "unlink").want(200, "of its own again")
+	w.wantToken(alice, "")
+	if n := w.exchanges(); n != 2 {
+		t.Errorf("%d exchanges", n)
+	}
+}
+
+// connectBoth has the vault serve both alice and the user that she also is.
+func (w *world) connectBoth() {
+	w.Helper()
+	for _, user := range []string{"auth0|alice", "google-oauth2|117"} {
+		if err := w.tenant.Connect(user, "google-oauth2", []string{calendarScope}, ""); err != nil {
+			w.Fatal(err)
 		}
 	}
-	exchanges := func() (n int) {
-		for _, r := range w.tenant.Requests() {
-			if strings.HasSuffix(r.GrantType, "federated-connection-access-token") {
-				n++
-			}
+}
+
+// wantToken asks the vault; refusal is empty if it is to have a token.
+func (w *world) wantToken(caller *vault.AccessToken, refusal vault.Code) {
+	w.Helper()
+	_, err := w.vault.Token(w.Context(), caller, calendar)
+	var code vault.Code
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		code = e.Code
+	}
+	if code != refusal || (err == nil) != (refusal == "") {
+		w.Errorf("%s: the vault said %v, want %q", caller.Subject, err, refusal)
+	}
+}
+
+func (w *world) exchanges() (n int) {
+	for _, r := range w.tenant.Requests() {
+		if strings.HasSuffix(r.GrantType, "federated-connection-access-token") {
+			n++
 		}
-		return n
 	}
-	ask()
-	ask()
-	if n := exchanges(); n != 1 {
-		t.Fatalf("%d exchanges", n)
-	}
-	w.browser().toMerge(w.link(alice, vault.Request{Connection: "github"}), "").press("action", "merge").want(200, "is part of your account")
-	ask()
-	if n := exchanges(); n != 2 {
-		t.Errorf("%d exchanges: what the vault said before the linking is still believed", n)
-	}
+	return n
 }
