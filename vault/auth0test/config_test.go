@@ -95,6 +95,7 @@ func TestConfigRefusesMistakes(t *testing.T) {
 		"an identity twice":     {`"password": "p",`, `"identities": [{"provider": "gh", "user_id": "1"}, {"provider": "gh", "user_id": "1"}],`},
 		"bad setting":           {`"omit_scope": true`, `"mfa_policy": "sometimes"`},
 		"bad status":            {`"omit_scope": true`, `"complete_status": 204`},
+		"bad factor":            {`"omit_scope": true`, `"mfa_factors": ["telepathy"]`},
 		"bad dialect":           {`"scopes": [{"value"`, `"token_dialect": "x", "scopes": [{"value"`},
 		"bad algorithm":         {`"scopes": [{"value"`, `"signing_alg": "RS1", "scopes": [{"value"`},
 		"HS256 without secret":  {`"scopes": [{"value"`, `"signing_alg": "HS256", "scopes": [{"value"`},

@@ -3,6 +3,7 @@ package auth0test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,36 +30,30 @@ func (cfg *Config) fillDefaults(base string) {
 	for i := range cfg.ProviderAccounts {
 		cfg.ProviderAccounts[i].fillDefaults()
 	}
-	cfg.activateMyAccount(base)
-	cfg.activateManagement(base)
+	cfg.addSystemAPIs(base)
 	cfg.Tenant.fillDefaults()
 	cfg.Settings.fillDefaults()
 }
 
-// activateMyAccount adds the My Account API when only a grant names it: at
-// Auth0 such a grant cannot exist before the API is activated.
-func (cfg *Config) activateMyAccount(base string) {
+// addSystemAPIs adds the Management API, which every tenant has, and the My
+// Account API when only a grant names it: at Auth0 such a grant cannot exist
+// before that API is activated.
+func (cfg *Config) addSystemAPIs(base string) {
+	apis := map[string]string{base + "/api/v2/": "Auth0 Management API"}
 	me := base + "/me/"
-	listed := slices.ContainsFunc(cfg.ResourceServers, func(rs ResourceServer) bool { return rs.Identifier == me })
-	granted := slices.ContainsFunc(cfg.ClientGrants, func(g ClientGrant) bool { return g.Audience == me })
-	if listed || !granted {
-		return
+	if find(cfg.ClientGrants, func(g ClientGrant) bool { return g.Audience == me }) != nil {
+		apis[me] = myAccountName
 	}
-	rs := ResourceServer{Name: "Auth0 My Account API", Identifier: me, IsSystem: true}
-	rs.fillDefaults(base)
-	cfg.ResourceServers = append(cfg.ResourceServers, rs)
+	for _, identifier := range slices.Sorted(maps.Keys(apis)) {
+		if cfg.resourceServer(identifier) == nil {
+			rs := ResourceServer{Name: apis[identifier], Identifier: identifier}
+			rs.fillDefaults(base)
+			cfg.ResourceServers = append(cfg.ResourceServers, rs)
+		}
+	}
 }
 
-// activateManagement adds the Management API, which every tenant has.
-func (cfg *Config) activateManagement(base string) {
-	identifier := base + "/api/v2/"
-	if cfg.resourceServer(identifier) != nil {
-		return
-	}
-	rs := ResourceServer{Name: "Auth0 Management API", Identifier: identifier, IsSystem: true}
-	rs.fillDefaults(base)
-	cfg.ResourceServers = append(cfg.ResourceServers, rs)
-}
+const myAccountName = "Auth0 My Account API"
 
 func (rs *ResourceServer) fillDefaults(base string) {
 	setDefault(&rs.ID, hexID(rs.Identifier))

@@ -73,7 +73,7 @@ func (t *Tenant) activate(rs *ResourceServer) error {
 	if t.cfg().Settings.MyAccountAPI == "dashboard" {
 		return badRequest("operation_not_supported", "The My Account API cannot be created.")
 	}
-	rs.Name, rs.Scopes = "Auth0 My Account API", myAccountScopes()
+	rs.Name, rs.Scopes = myAccountName, myAccountScopes()
 	rs.AllowOfflineAccess, rs.SkipConsent = true, true
 	rs.ProofOfPossession = &ProofOfPossession{Mechanism: "dpop"}
 	return nil

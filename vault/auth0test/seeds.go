@@ -32,7 +32,7 @@ func seedResourceServers() []ResourceServer {
 				{Value: "read:repos", Description: "Read repositories"},
 			},
 		},
-		{Name: "Auth0 My Account API", Identifier: "{tenant}/me/", AllowOfflineAccess: true, SkipConsent: true},
+		{Name: myAccountName, Identifier: "{tenant}/me/", AllowOfflineAccess: true, SkipConsent: true},
 	}
 }
 

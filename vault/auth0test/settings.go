@@ -109,36 +109,23 @@ func (s *Settings) fillDefaults() {
 	setDefault(&s.SessionAfterContinue, "transaction")
 	setDefault(&s.OfflineAccess, "connection")
 	setDefault(&s.GoogleRefreshToken, "always")
-	setDefault(&s.IDTokenAlg, "RS256")
-	setDefault(&s.ClientGrantSubjectType, "kept")
-	setDefault(&s.PatchEnabledClients, "refused")
-	setDefault(&s.MyAccountAPI, "creatable")
-	setDefault(&s.LinkSelfMessage, "The main identity cannot be linked to itself.")
-	setDefault(&s.LinkConflictMessage, "The identity is already linked to a user.")
-	setDefault(&s.LinkAgain, "refused")
-	setDefault(&s.LinkPrimaryWithIdentities, "refused")
-	setDefault(&s.LinkConnectedAccounts, "gone")
-	setDefault(&s.UnlinkMainMessage, "The main identity cannot be unlinked.")
-	setDefault(&s.UnlinkUnknownMessage, "The user does not have this identity.")
-	setDefault(&s.UnownedMessage, "User to be acted on does not match subject in bearer token.")
-	setDefault(&s.GitHubIdentityUserID, "number")
 	for status, value := range map[*int]int{
 		&s.WrongAudienceStatus: 403, &s.MFARequiredStatus: 403, &s.UnsupportedGrantStatus: 403,
-		&s.CompleteStatus: 201, &s.DeleteUnknownStatus: 204,
-		&s.LinkUnknownPrimaryStatus: 404,
+		&s.CompleteStatus: 201, &s.DeleteUnknownStatus: 204, &s.LinkUnknownPrimaryStatus: 404,
 	} {
-		if *status == 0 {
-			*status = value
-		}
+		setDefaultNumber(status, value)
 	}
+	s.fillManagementDefaults()
 }
 
-// validate checks settings whose defaults are filled in.
-func (s *Settings) validate() error {
-	texts := []struct {
-		name, value string
-		allowed     []string
-	}{
+// A settingChoice is a setting that has few values.
+type settingChoice struct {
+	name, value string
+	allowed     []string
+}
+
+func (s *Settings) choices() []settingChoice {
+	return []settingChoice{
 		{"user_not_found_member", s.UserNotFoundMember, []string{"error_description", "description"}},
 		{"several_accounts", s.SeveralAccounts, []string{"first", "newest", "error"}},
 		{"vault_request_scope", s.VaultRequestScope, []string{"ignored", "rejected", "honoured"}},
@@ -152,17 +139,13 @@ func (s *Settings) validate() error {
 		{"session_after_continue", s.SessionAfterContinue, []string{"transaction", "latest"}},
 		{"offline_access", s.OfflineAccess, []string{"connection", "always"}},
 		{"google_refresh_token", s.GoogleRefreshToken, []string{"always", "consent"}},
-		{"id_token_alg", s.IDTokenAlg, []string{"RS256", "HS256"}},
-		{"client_grant_subject_type", s.ClientGrantSubjectType, []string{"kept", "client"}},
-		{"patch_enabled_clients", s.PatchEnabledClients, []string{"refused", "accepted"}},
-		{"my_account_api", s.MyAccountAPI, []string{"creatable", "dashboard"}},
-		{"link_again", s.LinkAgain, []string{"refused", "accepted"}},
-		{"link_primary_with_identities", s.LinkPrimaryWithIdentities, []string{"refused", "accepted"}},
-		{"link_connected_accounts", s.LinkConnectedAccounts, []string{"gone", "moved"}},
-		{"github_identity_user_id", s.GitHubIdentityUserID, []string{"number", "string"}},
 	}
-	for _, t := range texts {
-		if err := oneOf("settings: "+t.name, t.value, t.allowed...); err != nil {
+}
+
+// validate checks settings whose defaults are filled in.
+func (s *Settings) validate() error {
+	for _, c := range slices.Concat(s.choices(), s.managementChoices()) {
+		if err := oneOf("settings: "+c.name, c.value, c.allowed...); err != nil {
 			return err
 		}
 	}
@@ -183,7 +166,7 @@ func (s *Settings) validate() error {
 			return fmt.Errorf("settings: %s is %d, expected one of %v", n.name, n.value, n.allowed)
 		}
 	}
-	return nil
+	return s.checkFactors()
 }
 
 // organization finds an organization by id; with AnyOrganization every id
