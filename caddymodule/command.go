@@ -71,21 +71,24 @@ func doctorCommand() *cobra.Command {
 		if err != nil {
 			return 0, err
 		}
-		var reports []*tenantsetup.Report
+		var failed error
+		reports := []*tenantsetup.Report{}
 		for _, n := range needs {
 			n.User = user
 			report, err := tenantsetup.Examine(ctx, n, progress)
 			if err != nil {
-				return 0, fmt.Errorf("tenant %s: %w", n.Tenant, err)
+				failed = errors.Join(failed, fmt.Errorf("tenant %s: %w", n.Tenant, err))
+				continue
 			}
 			reports = append(reports, report)
 		}
 		progress("")
 		if asJSON {
-			return tenantsetup.ExitCode(reports), tenantsetup.WriteJSON(out, reports)
+			failed = errors.Join(failed, tenantsetup.WriteJSON(out, reports))
+		} else {
+			tenantsetup.WriteText(out, reports)
 		}
-		tenantsetup.WriteText(out, reports)
-		return tenantsetup.ExitCode(reports), nil
+		return tenantsetup.ExitCode(reports), failed
 	})
 }
 
@@ -132,7 +135,7 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 		tenantsetup.WriteHint(out, plan)
 		return tenantsetup.ExitOK, nil
 	}
-	keep := func(tenantsetup.Variables) error { return nil }
+	var keep func(tenantsetup.Variables) error
 	if envFile != "" {
 		file, err := openPrivate(envFile)
 		if err != nil {
@@ -143,13 +146,7 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 	}
 	outcome := plan.Apply(ctx, progress, keep)
 	progress("")
-	tenantsetup.WriteOutcome(out, outcome)
-	if envFile == "" {
-		tenantsetup.WriteEnvironment(out, outcome)
-	} else {
-		tenantsetup.WriteKept(out, outcome, envFile)
-	}
-	tenantsetup.WriteNext(out, plan, outcome)
+	tenantsetup.WriteOutcome(out, plan, outcome, envFile)
 	return plan.ExitCode(outcome), nil
 }
 
@@ -174,7 +171,7 @@ var errSomethingWrong = errors.New("something is wrong")
 func running(cmd *cobra.Command, run func(context.Context, io.Writer, tenantsetup.Progress) (int, error)) *cobra.Command {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cannotRun := func(cmd *cobra.Command, err error) error {
-		fmt.Fprintln(cmd.ErrOrStderr(), "token-vault:", err)
+		tenantsetup.WriteError(cmd.ErrOrStderr(), err)
 		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return tenantsetup.ExitCannotRun, nil })(cmd, nil)
 	}
 	cmd.SetFlagErrorFunc(cannotRun)

@@ -23,8 +23,9 @@ type Outcome struct {
 	Err    error
 	Failed *Change
 	Left   []Change
-	// Variables are what the configuration needs that is new to it.
-	Variables []Variables
+	// Kept are what the configuration needs that is new to it, as far as somebody
+	// keeps it; Variables are the others, which have to be shown.
+	Kept, Variables []Variables
 }
 
 // Variables are the id and the secret of an application, with the environment
@@ -38,12 +39,21 @@ type Variables struct {
 }
 
 // Apply makes the changes one after the other, and ends at the first that fails:
-// what was done stays, and the next run finds it. keep is told of variables as soon
-// as they are known: the secret of a new application is shown once.
+// what was done stays, and the next run finds it. keep, if there is one, is told of
+// variables as soon as they are known: Auth0 shows a new secret once.
 func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables) error) (out Outcome) {
 	remember := func(v Variables) error {
-		out.Variables = append(out.Variables, v)
-		return keep(v)
+		if keep == nil {
+			out.Variables = append(out.Variables, v)
+			return nil
+		}
+		err := keep(v)
+		if err != nil {
+			out.Variables = append(out.Variables, v)
+			return err
+		}
+		out.Kept = append(out.Kept, v)
+		return nil
 	}
 	for _, v := range p.Adopted {
 		if err := remember(v); err != nil {

@@ -62,6 +62,13 @@ func WriteText(w io.Writer, reports []*Report) {
 	}
 }
 
+// WriteError writes why a command could not do what it is for.
+func WriteError(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(w, "token-vault: %s\n", printable(strings.TrimSuffix(line, "\n")))
+	}
+}
+
 // writeFinding writes one line, and for what is wrong how to mend it.
 func writeFinding(w io.Writer, f Finding, width int) {
 	fmt.Fprintf(w, "%s %-*s  %s\n", marks[f.Status], width, f.Check, printable(subject(f)+f.Found))

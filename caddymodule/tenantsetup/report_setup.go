@@ -66,8 +66,9 @@ func writeChange(w io.Writer, c *Change) {
 	}
 }
 
-// WriteOutcome writes what was done, what was not, and how to go on.
-func WriteOutcome(w io.Writer, out Outcome) {
+// WriteOutcome writes what was done, what was not, how to go on, and what there is
+// to put into the environment; file is where some of that is kept.
+func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
 	fmt.Fprintln(w)
 	for _, c := range out.Done {
 		fmt.Fprintf(w, "✓ %s %s\n", either(c.creates(), "created", "changed"), printable(c.What))
@@ -75,6 +76,25 @@ func WriteOutcome(w io.Writer, out Outcome) {
 	for _, c := range out.Refused {
 		fmt.Fprintf(w, "✗ %s: Auth0 does not let a program do this\n    Dashboard  %s\n", printable(c.What), printable(c.Dashboard))
 	}
+	writeFailure(w, out)
+	for _, v := range out.Kept {
+		fmt.Fprintf(w, "✓ appended to %s: %s\n", printable(file), strings.TrimRight(v.IDVariable+" "+v.SecretVariable, " "))
+	}
+	writeEnvironment(w, out.Variables)
+	for _, c := range out.Done {
+		if c.as == newLink {
+			name := printable(plan.Needs.Link.Name)
+			fmt.Fprintf(w, "\nNobody can sign in to the new application %s yet: enable the connections for it that people sign in with\n"+
+				"    Dashboard  Applications > Applications > %s > Connections\n", name, name)
+		}
+	}
+	if out.Err == nil && len(out.Kept)+len(out.Variables) > 0 {
+		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says whether all is well.\n")
+	}
+}
+
+// writeFailure writes why a run ended early, and how to go on.
+func writeFailure(w io.Writer, out Outcome) {
 	if out.Err == nil {
 		return
 	}
@@ -89,35 +109,15 @@ func WriteOutcome(w io.Writer, out Outcome) {
 		"If no answer came, the failed change may have been made or not: the next run sees which.\n")
 }
 
-// WriteEnvironment writes the variables of an outcome, for a shell.
-func WriteEnvironment(w io.Writer, out Outcome) {
-	if len(out.Variables) == 0 {
+// writeEnvironment writes variables that nobody keeps.
+func writeEnvironment(w io.Writer, variables []Variables) {
+	if len(variables) == 0 {
 		return
 	}
 	fmt.Fprintf(w, "\n# For Caddy's environment. New secrets are shown this once. An id that the\n"+
 		"# configuration spells out has to be changed there.\n")
-	for _, v := range out.Variables {
+	for _, v := range variables {
 		_ = WriteVariables(w, v)
-	}
-}
-
-// WriteKept says where the variables of an outcome are instead.
-func WriteKept(w io.Writer, out Outcome, file string) {
-	for _, v := range out.Variables {
-		fmt.Fprintf(w, "✓ appended to %s: %s\n", file, strings.TrimRight(v.IDVariable+" "+v.SecretVariable, " "))
-	}
-}
-
-// WriteNext says what comes after a setup.
-func WriteNext(w io.Writer, plan *Plan, out Outcome) {
-	for _, c := range out.Done {
-		if c.as == newLink {
-			fmt.Fprintf(w, "\nNobody can sign in to the new application %s yet: enable the connections for it that people sign in with\n"+
-				"    Dashboard  Applications > Applications > %s > Connections\n", printable(plan.Needs.Link.Name), printable(plan.Needs.Link.Name))
-		}
-	}
-	if out.Err == nil && len(out.Variables) > 0 {
-		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says whether all is well.\n")
 	}
 }
 

@@ -46,8 +46,8 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	plan := &Plan{Needs: &Needs{Issuer: evil, Tenant: evil}, Exists: []Finding{finding}, ByHand: []Finding{finding}, Changes: []Change{*finding.change},
 		Adopted: []Variables{{IDVariable: "A", ID: evil}}}
 	WritePlan(&out, plan)
-	WriteOutcome(&out, Outcome{Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes, Err: &apiError{400, evil}})
-	WriteEnvironment(&out, Outcome{Variables: plan.Adopted})
+	WriteOutcome(&out, plan, Outcome{Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes,
+		Err: &apiError{400, evil}, Kept: plan.Adopted, Variables: plan.Adopted}, "file")
 	NewProgress(&out, false)(evil)
 	for _, line := range strings.Split(out.String(), "\n") {
 		if strings.HasPrefix(line, "✓ client.secret") || strings.ContainsAny(line, "\x1b\a\u202e") {

@@ -3,6 +3,7 @@ package tenantsetup
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -143,11 +144,11 @@ func TestSetupThatWasInterruptedIsRunAgain(t *testing.T) {
 			fault(t, tenant, f)
 			out := carryOut(t, t.Context(), n, plan, silent)
 			var told bytes.Buffer
-			WriteOutcome(&told, out)
+			WriteOutcome(&told, plan, out, "")
 			if out.Err == nil || len(out.Done) != at || len(out.Left) != len(plan.Changes)-at-1 || plan.ExitCode(out) != ExitWrong {
 				t.Fatalf("%+v", out)
 			}
-			if text := told.String(); strings.Count(text, "✓") != at || strings.Count(text, "not done:") != len(out.Left) || !strings.Contains(text, "Run the same command again") {
+			if text := told.String(); strings.Count(text, "✓ c") != at || strings.Count(text, "not done:") != len(out.Left) || !strings.Contains(text, "Run the same command again") {
 				t.Errorf("told:\n%s", text)
 			}
 			rest := prepare(t, n)
@@ -245,7 +246,7 @@ func TestWhatAuth0LetsNoProgramDoIsLeftToPeople(t *testing.T) {
 			plan := prepare(t, n)
 			out := carryOut(t, t.Context(), n, plan, silent)
 			var told bytes.Buffer
-			WriteOutcome(&told, out)
+			WriteOutcome(&told, plan, out, "")
 			if out.Err != nil || len(out.Refused) == 0 || len(out.Done)+len(out.Refused) != len(plan.Changes) || plan.ExitCode(out) != ExitWrong {
 				t.Fatalf("%+v", out)
 			}
@@ -271,7 +272,22 @@ func TestCtrlCEndsASetupAndTellsWhatWasDone(t *testing.T) {
 			cancel()
 		}
 	})
-	if len(out.Done) != 2 || out.Err == nil || len(out.Variables) != 1 || out.Variables[0].Secret.Reveal() == "" {
+	if len(out.Done) != 2 || out.Err == nil || len(out.Kept) != 1 || out.Kept[0].Secret.Reveal() == "" {
 		t.Errorf("%+v", out)
+	}
+}
+
+// The secret of a new application is shown once, so it must not be lost with the
+// file that was to have it.
+func TestASecretThatCannotBeKeptIsShown(t *testing.T) {
+	tenant := start(t, empty)
+	plan := prepare(t, managed(tenant))
+	out := plan.Apply(t.Context(), silent, func(Variables) error { return errors.New("no space left on device") })
+	var told bytes.Buffer
+	WriteOutcome(&told, plan, out, "auth0.env")
+	cfg := tenant.Config()
+	made := cfg.Clients[len(cfg.Clients)-1]
+	if out.Err == nil || len(out.Done) != 1 || !strings.Contains(told.String(), "export AUTH0_CLIENT_SECRET="+made.ClientSecret) {
+		t.Errorf("%+v told\n%s", out, told.String())
 	}
 }
