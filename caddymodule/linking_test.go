@@ -140,6 +140,9 @@ func TestAfterLinkingTheOtherUsersAgentHasToSignInAgain(t *testing.T) {
 				t.Errorf("the agent: status %d, body %s; the page %s", got.Status, got.Body, visitor.page.Body)
 			}
 			p.wantStatus(p.status(refused, token, ""), "completed")
+			if line := p.logLine(`"link identity_linked"`); line["identity"] != aliceAtGoogle || line["user"] != alice {
+				t.Errorf("log line %v", line)
+			}
 			p.wantNoHint()
 		})
 	}
@@ -148,7 +151,6 @@ func TestAfterLinkingTheOtherUsersAgentHasToSignInAgain(t *testing.T) {
 // wantNoHint: an ID token is as little in the log as a code.
 func (p *proxy) wantNoHint() {
 	p.t.Helper()
-	p.logLine(`"link identity_linked"`)
 	for _, trace := range []string{"id_token_hint", "eyJ", "link_account"} {
 		if text := p.Log.String(); strings.Contains(text, trace) {
 			p.t.Errorf("the log holds %s: %s", trace, lineWith(text, trace))
