@@ -18,7 +18,8 @@ const (
 	Started Kind = "started"
 	// SignedIn: the user whom the ticket was made for came back from there.
 	SignedIn Kind = "signed_in"
-	// Confirmed: that user pressed Connect and goes to the provider.
+	// Confirmed: that user pressed Connect and goes to the provider; or agreed, and
+	// goes to the tenant's Action.
 	Confirmed Kind = "confirmed"
 	// Linked: Auth0 says that the account is connected.
 	Linked Kind = "linked"

@@ -57,10 +57,10 @@ func (u *user) subs() []string {
 	return subs
 }
 
-// mayGoUnread tells whether a flow may go on whose person's identities nobody may
-// read: the Action links all the same, and that it did is not claimed.
+// mayGoUnread tells whether a flow through the Action may go on although nobody may
+// read the person's identities: it links all the same, and that it did is not claimed.
 func (f *Flow) mayGoUnread(err error) bool {
-	return forbidden(err) && f.via == ViaLinkAccount && !f.linking.RequireVerifiedEmail && !f.linking.RequireMFA
+	return forbidden(err) && !f.linking.RequireVerifiedEmail && !f.linking.RequireMFA
 }
 
 // beginLinkAccount has the Action link the person's identity at a connection.
