@@ -258,6 +258,9 @@ func (b *browser) send(req *http.Request) *browser {
 		}
 		b.get(req)
 		onward := b.header.Get("Location")
+		if req.Method == http.MethodPost && strings.HasPrefix(req.URL.String(), b.site.URL) && strings.Contains(onward, "://") {
+			b.Errorf("browsers take the redirect of a form to %s for one that form-action forbids", onward)
+		}
 		if onward == "" {
 			_, onward, _ = strings.Cut(b.header.Get("Refresh"), "url=")
 		}

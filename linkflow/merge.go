@@ -166,7 +166,7 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 		f.outcomes.lookNow(s.Ticket) // on tenants whose identities feed the vault, that was all
 	}
 	if s.Ticket.Own && !s.Linking.Unchecked && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
-		return redirect(s.ReturnTo).with(cookies...)
+		return f.goOn(s.ReturnTo).with(cookies...)
 	}
 	return redirect(f.confirmPage(s)).with(cookies...)
 }
