@@ -34,11 +34,12 @@ func (q *callbackQuery) asRefusal(s *flowState, otherwise message) *refusal {
 }
 
 // notLinkedByAction ends a leg that the Action, or Auth0 itself, ended: unless it
-// had linked before it failed. If it does not take the sign-in, it takes another one.
+// had linked before it failed. If it does not take the first sign-in, it takes
+// another one.
 func (f *Flow) notLinkedByAction(r *http.Request, s *flowState, q *callbackQuery) answer {
 	f.vault.ForgetUser(s.Ticket.Subject)
 	no := q.asRefusal(s, pageNotLinked)
-	if no.page == pageHintRefused {
+	if no.page == pageHintRefused || no.page == pageFactorNeeded {
 		return f.notLinkable(r, s, no)
 	}
 	if before := s.Linking.ByAction.Before; before != nil {

@@ -90,7 +90,7 @@ func (f *Flow) callback(r *http.Request) answer {
 	case q.Error != "":
 		return f.errored(r, s, leg, q)
 	}
-	if no := f.fromSameAddress(r, s); no != nil {
+	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
 	switch leg {

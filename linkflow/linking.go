@@ -127,7 +127,7 @@ func decided(s *flowState, leg purpose, values url.Values) string {
 
 // postLinking is what the person decided there.
 func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, values url.Values) answer {
-	if no := f.fromSameAddress(r, s); no != nil {
+	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 	}
 	switch action := values.Get("action"); leg {
@@ -186,12 +186,16 @@ func (f *Flow) rulesOn(u *user, mfa bool) *refusal {
 }
 
 // fromSameAddress tells whether r comes from where its flow began, if the operator
-// wants that.
-func (f *Flow) fromSameAddress(r *http.Request, s *flowState) *refusal {
-	if f.linking.PinIP && s.Linking != nil && s.Linking.Address != f.clientIP(r) {
-		return &refusal{page: pageOtherAddress, reason: "ip_address"}
+// wants that. Otherwise it may begin again.
+func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refusal {
+	if !f.linking.PinIP || s.Linking == nil || s.Linking.Address == f.clientIP(r) {
+		return nil
 	}
-	return nil
+	no := &refusal{page: pageOtherAddress, reason: "ip_address"}
+	if no.data.Identities = slices.Contains(toUnlink, leg); !no.data.Identities {
+		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+	}
+	return no
 }
 
 // authTime is when somebody authenticated; long ago if the token does not say.

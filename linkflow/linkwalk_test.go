@@ -76,7 +76,7 @@ func through(b *broken) func(*Config) {
 
 var (
 	againPattern = regexp.MustCompile(`<a class="button first" href="([^"]+)">Try again`)
-	goOnPattern  = regexp.MustCompile(`<a href="([^"]+)">Go on where you were`)
+	goOnPattern  = regexp.MustCompile(`<a class="button first" href="([^"]+)">Go on where you were`)
 	titlePattern = regexp.MustCompile(`<h1>([^<]*)</h1>`)
 )
 

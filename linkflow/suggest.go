@@ -53,5 +53,5 @@ func (l *linking) isOffered(connection, subject string) bool {
 
 // nothingToLink is for who named nothing and is offered nothing.
 func (f *Flow) nothingToLink(r *http.Request, s *flowState) answer {
-	return f.say(pageNothingToLink, nil, messagePage{Accounts: true}).with(f.drop(r, s)...)
+	return f.say(pageNothingToLink, nil, messagePage{Identities: true}).with(f.drop(r, s)...)
 }

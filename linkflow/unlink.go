@@ -15,6 +15,9 @@ import (
 // do. All of it takes a sign-in of the last five minutes.
 const unlinkRoute = "unlink"
 
+// toUnlink are the legs of a flow that begins there.
+var toUnlink = []purpose{forUnlinkLogin, forUnlink, forUnlinkAccount}
+
 // showUnlink lists the identities of whoever has just signed in, or asks about one
 // of them whether to make it a user of its own.
 func (f *Flow) showUnlink(r *http.Request) answer {
@@ -146,7 +149,8 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	}
 	end := time.Unix(authTime(id), 0).Add(freshLife)
 	if !time.Now().Before(end) {
-		return f.refuse(r, s.about(Refused), &refusal{page: pageNotFresh, reason: "not_fresh"}).with(f.drop(r, s)...)
+		no := &refusal{page: pageNotFresh, reason: "not_fresh", data: messagePage{Identities: true}}
+		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
@@ -173,7 +177,7 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 // unlink makes an identity a user of its own, and believes in it when Auth0 does
 // not list it any more.
 func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
-	s, _, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
+	s, leg, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
 	switch {
 	case nobody(err):
 		return f.askToSignInToUnlink(r)
@@ -182,7 +186,7 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 	}
 	event := byUser(Refused, s.Ticket)
 	event.Identity = sub
-	if no := f.fromSameAddress(r, s); no != nil {
+	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.refuse(r, event, no).with(f.drop(r, s)...)
 	}
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
