@@ -34,19 +34,25 @@ func (b *tab) forms() []form {
 	}))`)
 }
 
-// victim is alice in the middle of connecting GitHub, signed in to her accounts,
-// and what a thief could know at worst: every page, and every form on it.
+// victim is alice in the middle of something, and what a thief could know at
+// worst: every page, and every form on it.
 type victim struct {
 	*world
-	tab   *tab
-	link  *linkflow.Link
-	forms []form
-	pages []string
+	tab        *tab
+	link       *linkflow.Link
+	forms      []form
+	pages      []string
+	identities []string // hers, to remain so
+	goOn       func()   // does what she was about to do
 }
 
+// victims are those that a hostile site may find.
+var victims = map[string]func(*testing.T) *victim{"connecting": newVictim, "linking": newLinkingVictim}
+
+// newVictim is alice in the middle of connecting GitHub, signed in to her accounts.
 func newVictim(t *testing.T) *victim {
 	t.Helper()
-	v := &victim{world: newWorld(t), tab: newTab(t)}
+	v := &victim{world: newWorld(t), tab: newTab(t), identities: []string{alice}}
 	v.connect(google, "")
 	v.link = v.world.link(github.request)
 	v.know(v.tab.open(v.link.URL), github.connectPage())
@@ -58,6 +64,37 @@ func newVictim(t *testing.T) *victim {
 	v.know(v.tab, github.confirmPage())
 	for _, path := range []string{"/auth/callback?code=x&state=y", strings.Replace(v.seen.last("/auth/confirm?"), "confirm", "done", 1)} {
 		v.pages = append(v.pages, v.url(path))
+	}
+	v.goOn = func() {
+		v.tab.press(buttonConnect).see(github.consent)
+		v.tab.press(buttonAllow).see(github.donePage())
+		v.wantState(v.link, linkflow.Completed)
+		v.wantCompleted(1)
+	}
+	v.tenant.ClearRequests()
+	v.events.clear()
+	return v
+}
+
+// newLinkingVictim is alice on the page that makes her Google account a part of
+// hers, where her GitHub account is one already, and signed in to separate that.
+func newLinkingVictim(t *testing.T) *victim {
+	t.Helper()
+	v := &victim{world: newWorld(t, viaManagement, linkedToGitHub), tab: newTab(t), identities: []string{alice, aliceGitHub}}
+	v.link = v.world.link(google.request)
+	v.know(v.tab.open(v.link.URL), google.connectPage())
+	v.know(v.tab.open(v.url("/auth/link")), linkAnyPage)
+	v.know(v.tab.open(v.url("/auth/link?connection=google-oauth2")), google.linkPage())
+	v.know(v.tab.open(v.url("/auth/unlink")), identitiesPage)
+	v.know(v.tab.toIdentities(v.world), identitiesPage)
+	v.know(v.tab.press(linkSeparate), github.unlinkPage())
+	v.know(v.tab.toAdd(google, v.link.URL), google.addPage())
+	v.tab.press(buttonProve).see(google.consent)
+	v.know(v.tab.press(buttonAllow), mergePage)
+	v.pages = append(v.pages, v.url(v.seen.last("/auth/callback?code=")))
+	v.goOn = func() {
+		v.tab.press(buttonMerge).see(google.linkedPage())
+		v.wantIdentities(alice, alice, aliceGitHub, aliceGoogle)
 	}
 	v.tenant.ClearRequests()
 	v.events.clear()
@@ -72,8 +109,8 @@ func (v *victim) know(b *tab, at where) {
 	v.forms = append(v.forms, b.forms()...)
 }
 
-// wantUntouched checks that nothing was started, confirmed, declined,
-// disconnected or counted.
+// wantUntouched checks that nothing was started, confirmed, declined, linked,
+// separated, disconnected or counted.
 func (v *victim) wantUntouched() {
 	v.Helper()
 	if got := v.events.kinds(linkflow.Refused); len(got) != 0 {
@@ -84,6 +121,7 @@ func (v *victim) wantUntouched() {
 			v.Errorf("the tenant was asked: %s %s", r.Method, r.Path)
 		}
 	}
+	v.wantIdentities(alice, v.identities...)
 	v.wantState(v.link, linkflow.Pending)
 	v.tenant.ClearRequests() // the agent's question was one, too
 	v.events.clear()
@@ -161,34 +199,36 @@ func hostileSites() map[string]func(*testing.T) *hostileSite {
 func TestAHostileSite(t *testing.T) {
 	t.Parallel()
 	for name, newSite := range hostileSites() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			v, h := newVictim(t), newSite(t)
-			for _, attack := range []struct {
-				name string
-				run  func(*victim, *hostileSite)
-			}{
-				{"forms in new windows", formsInNewWindows},
-				{"forms in its own window", formsInItsOwnWindow},
-				{"fetch", fetchEverything},
-				{"frames", frameEverything},
-				{"a window that it opened", openAndReach},
-				{"looking ahead", lookAhead},
-			} {
-				t.Run(attack.name, func(t *testing.T) {
-					copied := *v
-					copied.world = v.world.in(t)
-					attack.run(&copied, h)
-					copied.wantUntouched()
-				})
-			}
-			// And nothing was lost for the victim.
-			v.tab.press(buttonConnect).see(github.consent)
-			v.tab.press(buttonAllow).see(github.donePage())
-			v.wantState(v.link, linkflow.Completed)
-			v.wantCompleted(1)
+		for doing, newVictim := range victims {
+			t.Run(name+", "+doing, func(t *testing.T) {
+				t.Parallel()
+				attack(t, newVictim(t), newSite(t))
+			})
+		}
+	}
+}
+
+// attack lets a hostile site do what it can.
+func attack(t *testing.T, v *victim, h *hostileSite) {
+	for _, attack := range []struct {
+		name string
+		run  func(*victim, *hostileSite)
+	}{
+		{"forms in new windows", formsInNewWindows},
+		{"forms in its own window", formsInItsOwnWindow},
+		{"fetch", fetchEverything},
+		{"frames", frameEverything},
+		{"a window that it opened", openAndReach},
+		{"looking ahead", lookAhead},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			copied := *v
+			copied.world = v.world.in(t)
+			attack.run(&copied, h)
+			copied.wantUntouched()
 		})
 	}
+	v.goOn() // nothing was lost for the victim
 }
 
 // wantForeign waits until so many POSTs have come from other sites: all of an
@@ -207,7 +247,8 @@ func formsInNewWindows(v *victim, h *hostileSite) {
 func formsInItsOwnWindow(v *victim, h *hostileSite) {
 	for _, f := range v.forms {
 		posts := v.seen.foreign(http.MethodPost) + 1
-		h.strike(v, []form{f}, `setTimeout(() => send(forms[0], '_top'), 300);`)
+		b := h.strike(v, nil, ``)
+		eval[bool](b, `form => { send(form, '_top'); return true }`, f)
 		v.wantForeign(posts)
 	}
 }
@@ -326,7 +367,15 @@ func lookAhead(v *victim, h *hostileSite) {
 // A chat that shows what a link leads to, and whatever else follows links.
 func TestABotLooks(t *testing.T) {
 	t.Parallel()
-	v := newVictim(t)
+	for doing, newVictim := range victims {
+		t.Run(doing, func(t *testing.T) {
+			t.Parallel()
+			botLooks(t, newVictim(t))
+		})
+	}
+}
+
+func botLooks(t *testing.T, v *victim) {
 	client := v.site.Client()
 	client.Timeout = patience
 	for _, page := range append(v.pages, v.url("/auth/accounts?disconnect=x"), v.url("/auth/connect?"+url.Values{
@@ -347,5 +396,5 @@ func TestABotLooks(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	v.wantUntouched()
-	v.tab.press(buttonConnect).see(github.consent)
+	v.goOn()
 }

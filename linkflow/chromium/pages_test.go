@@ -16,13 +16,15 @@ import (
 // anyPath is a where.path for pages that may be shown at several paths.
 const anyPath = ""
 
-// pages are all pages there are: how a person comes to each, and what it is
-// called there.
-var pages = []struct {
+// shown is a page: how a person comes to it, and what it is called.
+type shown struct {
 	name    string
 	visit   func(w *world, b *tab)
 	heading string
-}{
+}
+
+// pages are all pages there are, besides linkingPages.
+var pages = []shown{
 	{"connect", func(w *world, b *tab) { b.open(w.link(google.request).URL) }, google.heading(headingConnect)},
 	{"connect-without-ticket", func(w *world, b *tab) {
 		b.open(w.url("/auth/connect?connection=github&scopes=repo&returnTo=" + w.app.URL + "/close"))
@@ -113,18 +115,29 @@ func TestEveryPage(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("seen", func(t *testing.T) {
 		for _, p := range pages {
-			t.Run(p.name, func(t *testing.T) {
-				t.Parallel()
-				w, b := newWorld(t), newTab(t)
-				p.visit(w, b)
-				b.see(where{anyPath, p.heading})
-				w.savePage(b, dir, p.name)
-				time.Sleep(guard) // for what fades in
-				b.wantGood(p.name)
-			})
+			p.check(t, dir)
+		}
+		for _, l := range linkingPages {
+			for _, p := range l.pages {
+				p.check(t, dir, l.world...)
+			}
 		}
 	})
 	t.Run("html-validate", func(t *testing.T) { wantValid(t, dir) })
+}
+
+// check looks at a page of such a world on every screen, and keeps it for
+// html-validate.
+func (p shown) check(t *testing.T, dir string, of ...change) {
+	t.Run(p.name, func(t *testing.T) {
+		t.Parallel()
+		w, b := newWorld(t, of...), newTab(t)
+		p.visit(w, b)
+		b.see(where{anyPath, p.heading})
+		w.savePage(b, dir, p.name)
+		time.Sleep(guard) // for what fades in
+		b.wantGood(p.name)
+	})
 }
 
 // The pages of a person's accounts.
