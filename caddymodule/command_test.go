@@ -182,3 +182,16 @@ func TestDoctorEndsAtOnceWhenItIsInterrupted(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 }
+
+func TestDoctorUsesTheManagementClientOfTheConfiguration(t *testing.T) {
+	tenant := commandTenant(t, nil)
+	config := strings.Replace(commandCaddyfile(tenant), "allow_clients", "management tenant-management {env.MANAGEMENT_SECRET}\n\t\tallow_clients", 1)
+	t.Setenv("MANAGEMENT_SECRET", "tenant-management-secret")
+	if code, out, errOut := command(t, t.Context(), config, "doctor"); code != 0 || !strings.Contains(out, "0 ✗   0 ?") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+	t.Setenv("MANAGEMENT_SECRET", "")
+	if code, _, errOut := command(t, t.Context(), config, "doctor"); code != 2 || !strings.Contains(errOut, "management") {
+		t.Errorf("without its secret: exit %d\n%s", code, errOut)
+	}
+}

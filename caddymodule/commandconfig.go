@@ -2,22 +2,15 @@ package caddymodule
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/tokenvault/caddy-token-vault/caddymodule/tenantsetup"
-	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -106,8 +99,8 @@ func (f *commandFlags) addManagement(n *tenantsetup.Needs) error {
 		}
 		n.Management, n.ManagementLinks = tenantsetup.Client{ID: id, Secret: vault.NewSecret(secret)}, false
 	}
-	if n.Management.ID != "" && n.Management.Secret.Reveal() == "" {
-		return fmt.Errorf("tenant %s: management: the secret is empty", n.Tenant)
+	if configured := n.Management.SecretVariable != ""; configured && (n.Management.ID == "" || n.Management.Secret.Reveal() == "") {
+		return fmt.Errorf("tenant %s: management: the id or the secret is missing or empty", n.Tenant)
 	}
 	if f.managementDomain == "" {
 		return nil
@@ -118,181 +111,4 @@ func (f *commandFlags) addManagement(n *tenantsetup.Needs) error {
 	}
 	n.ManagementDomain = issuer
 	return nil
-}
-
-// needsOf reads what a configuration in JSON needs, tenant by tenant.
-func needsOf(config []byte, beforeSetup bool) ([]*tenantsetup.Needs, error) {
-	var all struct {
-		Apps struct {
-			TokenVault App             `json:"token_vault"`
-			HTTP       json.RawMessage `json:"http"`
-		} `json:"apps"`
-	}
-	if err := json.Unmarshal(config, &all); err != nil {
-		return nil, fmt.Errorf("not a Caddy configuration in JSON; is --adapter missing? %w", err)
-	}
-	routes, err := routesIn(all.Apps.HTTP)
-	if err != nil {
-		return nil, err
-	}
-	var needs []*tenantsetup.Needs
-	for _, name := range slices.Sorted(maps.Keys(all.Apps.TokenVault.Tenants)) {
-		tenant := all.Apps.TokenVault.Tenants[name]
-		if tenant == nil {
-			return nil, fmt.Errorf("tenant %s: empty", name)
-		}
-		n, err := tenant.needs(name, routes[name], beforeSetup)
-		if err != nil {
-			return nil, fmt.Errorf("tenant %s: %w", name, err)
-		}
-		needs = append(needs, n)
-	}
-	return needs, nil
-}
-
-// routesIn finds the token_vault handlers of an HTTP app, wherever they are in
-// it, by tenant.
-func routesIn(app json.RawMessage) (map[string][]*Handler, error) {
-	routes := make(map[string][]*Handler)
-	if len(app) == 0 {
-		return routes, nil
-	}
-	var walk func(data json.RawMessage) error
-	walk = func(data json.RawMessage) error {
-		var members map[string]json.RawMessage
-		var items []json.RawMessage
-		switch {
-		case json.Unmarshal(data, &members) == nil:
-			if string(members["handler"]) == `"token_vault"` {
-				handler := new(Handler)
-				if err := json.Unmarshal(data, handler); err != nil {
-					return fmt.Errorf("a token_vault handler: %w", err)
-				}
-				tenant := cmp.Or(handler.Tenant, defaultTenant)
-				routes[tenant] = append(routes[tenant], handler)
-				return nil
-			}
-			for _, name := range slices.Sorted(maps.Keys(members)) {
-				items = append(items, members[name])
-			}
-		case json.Unmarshal(data, &items) != nil:
-			return nil // no place for a handler
-		}
-		for _, item := range items {
-			if err := walk(item); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return routes, walk(app)
-}
-
-// needs turns a tenant and its routes into plain data, with placeholders
-// expanded. Before setup its clients' ids and secrets may be missing.
-func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenantsetup.Needs, error) {
-	repl := caddy.NewReplacer()
-	n := &tenantsetup.Needs{Tenant: name, Algorithms: t.Algorithms, Timeout: time.Duration(t.Timeout), AgentNames: make(map[string]string)}
-	if len(n.Algorithms) == 0 {
-		n.Algorithms = []string{"RS256"}
-	}
-	var domain string
-	err := expandAll(repl, []expansion{{"domain", t.Domain, &domain}, {"audience", t.Audience, &n.Audience}})
-	if err != nil {
-		return nil, err
-	}
-	if n.Issuer, err = vault.ParseDomain(domain); err != nil {
-		return nil, fmt.Errorf("domain: %w", err)
-	}
-	if n.Exchange, err = t.Client.needs(repl, beforeSetup, envClientID, envClientSecret); err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	if t.Management != nil {
-		as := &Client{ID: t.Management.ID, Secret: t.Management.Secret}
-		if n.Management, err = as.needs(repl, true, envManagementID, envManagementSecret); err != nil {
-			return nil, fmt.Errorf("management: %w", err)
-		}
-	}
-	if t.Link != nil && t.Link.Client != nil { // without one nobody signs in here
-		if n.Link, err = t.Link.needs(repl, beforeSetup, n.AgentNames); err != nil {
-			return nil, fmt.Errorf("link: %w", err)
-		}
-		n.ManagementLinks = t.Management != nil
-	}
-	return n, addRoutes(n, repl, t.AllowClients, routes)
-}
-
-// addRoutes adds what the routes need, and whom they let through.
-func addRoutes(n *tenantsetup.Needs, repl *caddy.Replacer, allowed []string, routes []*Handler) error {
-	for _, h := range routes {
-		route := tenantsetup.Route{Connection: h.Connection, Scopes: h.Scopes}
-		if !slices.ContainsFunc(n.Routes, func(r tenantsetup.Route) bool {
-			return r.Connection == route.Connection && slices.Equal(r.Scopes, route.Scopes)
-		}) {
-			n.Routes = append(n.Routes, route)
-		}
-		n.Permissions = vault.MergeScopes(n.Permissions, h.RequireScopes)
-		here := h.AllowClients
-		if len(here) == 0 {
-			here = allowed
-		}
-		agents, err := expandList(repl, "allow_clients", here)
-		if err != nil {
-			return err
-		}
-		for _, agent := range agents {
-			n.AnyAgent = n.AnyAgent || agent == "*"
-			if agent != "*" && !slices.Contains(n.Agents, agent) {
-				n.Agents = append(n.Agents, agent)
-			}
-		}
-	}
-	return nil
-}
-
-// envPlaceholder is a placeholder for one environment variable and nothing else.
-var envPlaceholder = regexp.MustCompile(`^\{env\.([A-Za-z_][A-Za-z0-9_]*)\}$`)
-
-// variable is the environment variable that a text takes its value from, or the
-// one of the README's table.
-func variable(text, usual string) string {
-	if match := envPlaceholder.FindStringSubmatch(text); match != nil {
-		return match[1]
-	}
-	return usual
-}
-
-func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (tenantsetup.Client, error) {
-	if c == nil {
-		return tenantsetup.Client{}, errors.New("required")
-	}
-	n := tenantsetup.Client{IDVariable: variable(c.ID, id), SecretVariable: variable(c.Secret, secret)}
-	var revealed string
-	for _, field := range []expansion{{"id", c.ID, &n.ID}, {"secret", c.Secret, &revealed}} {
-		if err := expandAll(repl, []expansion{field}); err != nil && !mayMiss {
-			return n, err
-		}
-	}
-	n.Secret = vault.NewSecret(revealed)
-	return n, nil
-}
-
-func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool, names map[string]string) (*tenantsetup.Link, error) {
-	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: l.Via}
-	var origin string
-	if err := expandAll(repl, []expansion{{"origin", l.Origin, &origin}}); err != nil {
-		return nil, err
-	}
-	for id, name := range l.ClientName {
-		ids, err := expandList(repl, "client_name", []string{id})
-		if err != nil {
-			return nil, err
-		}
-		names[ids[0]] = name
-	}
-	base := origin + cmp.Or(l.Path, linkflow.DefaultPath)
-	n.Callback, n.Accounts = base+"/callback", base+"/accounts"
-	var err error
-	n.Client, err = l.Client.needs(repl, beforeSetup, envLinkClientID, envLinkClientSecret)
-	return n, err
 }

@@ -22,5 +22,6 @@
 // other handler). In the order of a
 // configuration: caddyfile.go and caddyfile_tenant.go, app.go, tenant.go,
 // expand.go, linkkey.go, handler.go, offers.go, sites.go. The command: command.go,
-// commandconfig.go (what a configuration needs), and package tenantsetup.
+// commandconfig.go, commandneeds.go (what a configuration needs), and package
+// tenantsetup.
 package caddymodule

@@ -162,24 +162,6 @@ func TestSetupThatWasInterruptedIsRunAgain(t *testing.T) {
 	}
 }
 
-func TestSetupWaitsAsLongAsAuth0Asks(t *testing.T) {
-	tenant := start(t, empty)
-	n := managed(tenant)
-	n.CreateAgents = true
-	var told []string
-	plan, err := Prepare(t.Context(), n, func(text string) { told = append(told, text) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	fault(t, tenant, auth0test.Fault{Path: "/api/v2/clients", Status: new(429), Headers: map[string]string{"Retry-After": "1"}})
-	if out := carryOut(t, t.Context(), n, plan, silent); out.Err != nil || !slices.Contains(told, "waiting 1s, as Auth0 asks") {
-		t.Errorf("%+v, told %q", out, told)
-	}
-	if got := wrongs(t, n); got != nil {
-		t.Errorf("afterwards doctor finds %q", got)
-	}
-}
-
 func TestSetupDoesNothingWithoutTheScopesForAll(t *testing.T) {
 	tenant := start(t, func(cfg *auth0test.Config) {
 		empty(cfg)

@@ -85,7 +85,7 @@ func pause(ctx context.Context, wait time.Duration) error {
 // date, else Auth0's x-ratelimit-reset in Unix seconds.
 func retryAfter(h http.Header) time.Duration {
 	wait := time.Second
-	if seconds, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
+	if seconds, err := strconv.Atoi(h.Get("Retry-After")); err == nil || errors.Is(err, strconv.ErrRange) {
 		wait = time.Duration(min(seconds, 3600)) * time.Second
 	} else if date, err := http.ParseTime(h.Get("Retry-After")); err == nil {
 		wait = time.Until(date)
