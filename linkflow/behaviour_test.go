@@ -15,6 +15,21 @@ import (
 // beside that of linking via management: the same outcome, or a fault that is
 // mended.
 
+// The Action's faults, and the tests that are named after them:
+//
+//	an address is pinned even where it is not to be     TestAnIPAddressIsPinnedOnlyWhereTheOperatorSaysSo
+//	the requested connection may be missing             TestTheRequestedConnectionIsAlwaysNamed
+//	nor is it compared with that of the second sign-in  TestTheSecondSignInHasToBeThroughTheRequestedConnection
+//	who is linked already goes through all of it        TestWhatIsLinkedAlreadyIsNotLinkedAgain
+//	the session in the end may be the second user's     TestTheUserOfTheTicketRemains
+//	there is no nonce                                   TestTheSecondSignInIsOfThisFlowAndNow
+//	an address that nothing is said about is verified   TestAnAddressThatNothingIsSaidAboutIsNotVerified
+//	the second address is not looked at                 TestAnEmailThatIsNotVerifiedIsAReasonNotToLinkWhereTheOperatorSaysSo
+//	a token is in a URL                                 TestNoTokenIsInAnyURLOfALinking
+//	the Management API is sought where nobody said      TestTheMachinesTokenIsKeptUntilItIsRefused
+//	its scope is the wrong one, its refusals are alike  TestWhyTheManagementAPIDoesNothingIsToldApart
+//	a sign-in that links nothing passes for success     TestWhateverCallToTheManagementAPIFailsThePersonIsToldAndCanTryAgain
+
 // Outcomes. A refusal of the Action's is its description.
 const (
 	joined  = "joined"

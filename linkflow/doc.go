@@ -74,7 +74,7 @@
 // linkaccount.go, pushed.go and action.go (having the
 // tenant's Action link), done.go and returnto.go (where it ends), accounts.go
 // and session.go (looking after accounts), status.go, questions.go, hold.go and
-// outcomes.go (what the agent is told), answers.go, pages.go, messages.go and
-// text.go (every byte a browser gets), errors.go (every way it can end), events.go
+// outcomes.go (what the agent is told), answers.go, pagedata.go, pages.go,
+// messages.go and text.go (every byte a browser gets), errors.go (every way it can end), events.go
 // (what the operator gets).
 package linkflow

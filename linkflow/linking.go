@@ -73,6 +73,12 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 	if time.Since(time.Unix(s.Linking.AuthTime, 0)) > freshLife {
 		return f.notLinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
 	}
+	return f.seeWhatToLink(r, s, token)
+}
+
+// seeWhatToLink reads the user who signed in: whether the rules let them link an
+// identity, whether they have it already, and what to offer who named none.
+func (f *Flow) seeWhatToLink(r *http.Request, s *flowState, token *oauth2.Token) answer {
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if f.via == ViaLinkAccount {
 		s.Linking.ByAction = newByAction(token, u)
@@ -107,6 +113,9 @@ func (f *Flow) toLinkConfirm(r *http.Request, s *flowState) answer {
 
 // showLinking is the page of a flow that links an identity.
 func (f *Flow) showLinking(r *http.Request, s *flowState, leg purpose) answer {
+	if no := f.fromSameAddress(r, s, leg); no != nil {
+		return f.refuse(r, s.about(Refused), no)
+	}
 	switch leg {
 	case forMerge:
 		return f.showMerge(r, s)
@@ -186,9 +195,9 @@ func (f *Flow) rulesOn(u *user, mfa bool) *refusal {
 }
 
 // fromSameAddress tells whether r comes from where its flow began, if the operator
-// wants that. Otherwise it may begin again.
+// wants that, as long as there is something to link. Otherwise it may begin again.
 func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refusal {
-	if !f.linking.PinIP || s.Linking == nil || s.Linking.Address == f.clientIP(r) {
+	if !f.linking.PinIP || s.Linking == nil || leg == forLinked || s.Linking.Address == f.clientIP(r) {
 		return nil
 	}
 	no := &refusal{page: pageOtherAddress, reason: "ip_address"}

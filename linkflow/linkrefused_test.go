@@ -312,6 +312,12 @@ func TestAnIPAddressIsPinnedOnlyWhereTheOperatorSaysSo(t *testing.T) {
 	}
 }
 
+func TestWhoStaysAtOneAddressGetsThrough(t *testing.T) {
+	w := newLinkingWorld(t, func(c *Config) { c.Linking.PinIP = true })
+	b := w.browser().toMerge(w.link(w.alice(), calendar), "").press("action", "merge").want(200, "is part of your account")
+	b.press("action", "connect").signIn("alice").want(200, "Connect Google?")
+}
+
 func TestAnIPAddressThatChangesDuringASignInIsNoticed(t *testing.T) {
 	address := "192.0.2.1"
 	w := newLinkingWorld(t, func(c *Config) {

@@ -69,7 +69,7 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 // beginSecond has the person sign in at the connection. It is the same application
 // that asks, since Auth0 takes no other's ID token for linking.
 func (f *Flow) beginSecond(r *http.Request, s *flowState, connection string) answer {
-	s.Ticket.Connection, s.Linking.Second = connection, nil
+	s.Ticket.Connection, s.Linking.Second, s.Linking.Tried = connection, nil, false
 	return f.beginLogin(r, forSecond, s, signIn{connection: connection, scopes: s.Ticket.Scopes})
 }
 
