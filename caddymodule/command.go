@@ -32,6 +32,8 @@ AUTH0_MANAGEMENT_CLIENT_SECRET.
 They exit with 0 if all is well, with 1 if something is wrong or left to do, and
 with 2 if they could not run.`,
 		CobraFunc: func(cmd *cobra.Command) {
+			cmd.SilenceErrors, cmd.Args = true, noArguments
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.AddCommand(doctorCommand(), setupCommand())
 		},
 	})
@@ -61,7 +63,7 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor --config <path> [--user <id or e-mail>] [--json]",
 		Short: "Checks what the tenants lack, and says where to change it; changes nothing",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	flags.register(cmd)
 	cmd.Flags().StringVar(&user, "user", "", "User id or e-mail address: shows what this person has connected")
@@ -99,7 +101,7 @@ func setupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup --config <path> [--apply [--env-file <path>]] [--create-agent]",
 		Short: "Plans, and with --apply makes, the API, clients, grants and connection settings that are missing",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	flags.register(cmd)
 	cmd.Flags().BoolVar(&apply, "apply", false, "Make the changes")
@@ -170,10 +172,6 @@ var errSomethingWrong = errors.New("something is wrong")
 // where it could not do what it is for.
 func running(cmd *cobra.Command, run func(context.Context, io.Writer, tenantsetup.Progress) (int, error)) *cobra.Command {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cannotRun := func(cmd *cobra.Command, err error) error {
-		tenantsetup.WriteError(cmd.ErrOrStderr(), err)
-		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return tenantsetup.ExitCannotRun, nil })(cmd, nil)
-	}
 	cmd.SetFlagErrorFunc(cannotRun)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -190,6 +188,21 @@ func running(cmd *cobra.Command, run func(context.Context, io.Writer, tenantsetu
 		return nil
 	}
 	return cmd
+}
+
+// cannotRun says why a command could not do what it is for, and makes Caddy exit
+// with 2.
+func cannotRun(cmd *cobra.Command, err error) error {
+	tenantsetup.WriteError(cmd.ErrOrStderr(), err)
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return tenantsetup.ExitCannotRun, nil })(cmd, nil)
+}
+
+// noArguments refuses arguments, such as a misspelt command.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return cannotRun(cmd, fmt.Errorf("unexpected argument %q", args[0]))
+	}
+	return nil
 }
 
 // isTerminal tells whether a person watches.

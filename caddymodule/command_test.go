@@ -112,6 +112,9 @@ func TestDoctorsExitCodeSaysHowItWent(t *testing.T) {
 	if code, _, errOut := command(t, t.Context(), config, "doctor", "--nonsense"); code != 2 || errOut == "" {
 		t.Errorf("an unknown flag: exit %d\n%s", code, errOut)
 	}
+	if code, _, errOut := command(t, t.Context(), config, "doctor", "more"); code != 2 || !strings.Contains(errOut, "more") {
+		t.Errorf("an argument: exit %d\n%s", code, errOut)
+	}
 	if code, _, errOut := command(t, t.Context(), config, "setup"); code != 2 || !strings.Contains(errOut, "machine-to-machine") {
 		t.Errorf("setup without Management credentials: exit %d\n%s", code, errOut)
 	}
