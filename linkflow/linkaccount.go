@@ -65,7 +65,7 @@ func (f *Flow) mayGoUnread(err error) bool {
 
 // beginLinkAccount has the Action link the person's identity at a connection.
 func (f *Flow) beginLinkAccount(r *http.Request, s *flowState, connection string) answer {
-	if time.Since(time.Unix(s.Linking.AuthTime, 0)) > hintLife {
+	if s.Linking.olderThan(hintLife) {
 		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
 	}
 	s.Ticket.Connection = connection

@@ -31,6 +31,11 @@ type linking struct {
 	Unlinked  string      `json:"unlinked,omitempty"`  // the connection of the identity that was just unlinked
 }
 
+// olderThan tells whether the first sign-in was longer ago.
+func (l *linking) olderThan(age time.Duration) bool {
+	return time.Since(time.Unix(l.AuthTime, 0)) > age
+}
+
 // candidate is a user who may be the same person.
 type candidate struct {
 	Connection string `json:"connection"`
@@ -48,6 +53,9 @@ type proven struct {
 
 // beginLinking has the person sign in who is to remain.
 func (f *Flow) beginLinking(r *http.Request, s *flowState, how signIn) answer {
+	if s.Linking != nil && s.Linking.Offered != nil {
+		s.Ticket.Connection = "" // which was chosen among those
+	}
 	s.Linking = &linking{}
 	if f.linking.PinIP {
 		s.Linking.Address = f.clientIP(r)
@@ -70,7 +78,7 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 	s.Linking.AuthTime, s.Linking.MFA = authTime(id), id.MFA
 	f.outcomes.begin(s.Ticket)
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
-	if time.Since(time.Unix(s.Linking.AuthTime, 0)) > freshLife {
+	if s.Linking.olderThan(freshLife) {
 		return f.notLinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
 	}
 	return f.seeWhatToLink(r, s, token)

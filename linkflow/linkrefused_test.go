@@ -507,3 +507,22 @@ func (w *world) exchanges() (n int) {
 	}
 	return n
 }
+
+// The page that follows the first sign-in can be left open. Whoever comes by then
+// must not add an account of theirs.
+func TestAFirstSignInThatIsTooOldIsMadeAgainBeforeTheSecond(t *testing.T) {
+	for minutes, again := range map[int64]bool{4: false, 6: true} {
+		w := newLinkingWorld(t, nil)
+		b := w.browser().toLinkConfirm(w.link(w.alice(), calendar))
+		b.reseal(forLinkConfirm, func(s *flowState) { s.Linking.AuthTime -= minutes * 60 })
+		b.press("action", "prove")
+		if asked := strings.Contains(b.body, `name="password"`); asked != again {
+			t.Errorf("after %d minutes a sign-in is asked for: %t", minutes, asked)
+		}
+		if again {
+			b.signIn("alice").press("action", "prove")
+		}
+		b.choose("").want(200, "Make these one account?")
+		w.wantUnlinked()
+	}
+}

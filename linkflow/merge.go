@@ -191,7 +191,9 @@ func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
 	}
 	_, offered := f.offers(s.Ticket.Connection)
 	text := f.request(s.Ticket)
-	data := linkedPage{Connect: offered || !s.Ticket.Own, Person: s.Person, Flow: s.ID, Form: form}
+	data := linkedPage{
+		Connect: offered || !s.Ticket.Own, SignIn: !s.Linking.Already, Person: s.Person, Flow: s.ID, Form: form,
+	}
 	return f.show(http.StatusOK, "linked.html", name, text.vars(), data).with(cookie)
 }
 

@@ -33,6 +33,7 @@ type (
 	linkedPage struct {
 		Person  string
 		Connect bool // leads on to connecting the account
+		SignIn  bool // which takes one more sign-in
 		Flow    string
 		Form    string
 	}
@@ -45,9 +46,9 @@ type (
 	}
 	unlinkPage struct {
 		identityText
-		Stays string // the user's id
-		Flow  string
-		Form  string
+		Person, Stays string // who remains, and that user's id
+		Flow          string
+		Form          string
 	}
 	confirmPage struct {
 		requestText
@@ -118,9 +119,9 @@ var samplePages = map[string][2]any{
 	"link.html":         {linkPage{}, linkPage{opening{"t", "r"}, "f"}},
 	"link_confirm.html": {linkConfirmPage{}, linkConfirmPage{sampleRequest, "p", []offeredText{{"c", "p"}, {}}, true, "b", "f", "f"}},
 	"merge.html":        {mergePage{}, mergePage{sampleRequest, "p", "i", "p", "i", []string{"m", ""}, "s", "f", "f"}},
-	"linked.html":       {linkedPage{}, linkedPage{"p", true, "f", "f"}},
+	"linked.html":       {linkedPage{}, linkedPage{"p", true, true, "f", "f"}},
 	"identities.html":   {identitiesPage{}, identitiesPage{"p", "n", sampleIdentities[0], sampleIdentities, "f"}},
-	"unlink.html":       {unlinkPage{}, unlinkPage{sampleIdentities[0], "s", "f", "f"}},
+	"unlink.html":       {unlinkPage{}, unlinkPage{sampleIdentities[0], "p", "s", "f", "f"}},
 	"confirm.html": {confirmPage{}, confirmPage{
 		requestText: sampleRequest, Person: "p", Accounts: sampleAccounts, Again: "i", Back: "b", Flow: "f", Form: "f",
 	}},

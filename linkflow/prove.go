@@ -58,9 +58,6 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 	case "switch":
 		f.outcomes.leave(s.Ticket)
 		s.forgetPerson()
-		if s.Linking.Offered != nil {
-			s.Ticket.Connection = ""
-		}
 		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
 	}
 	return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
@@ -69,6 +66,9 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 // beginSecond has the person sign in at the connection. It is the same application
 // that asks, since Auth0 takes no other's ID token for linking.
 func (f *Flow) beginSecond(r *http.Request, s *flowState, connection string) answer {
+	if s.Linking.olderThan(freshLife) { // the page was left open
+		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
+	}
 	s.Ticket.Connection, s.Linking.Second, s.Linking.Tried = connection, nil, false
 	return f.beginLogin(r, forSecond, s, signIn{connection: connection, scopes: s.Ticket.Scopes})
 }

@@ -49,7 +49,7 @@ func (f *Flow) showUnlink(r *http.Request) answer {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}
 	text := f.identityText(i)
-	data := unlinkPage{text, clean(s.Ticket.Subject, maxShown), s.ID, form}
+	data := unlinkPage{text, s.Person, clean(s.Ticket.Subject, maxShown), s.ID, form}
 	return f.show(http.StatusOK, "unlink.html", "unlink", variables{"provider": text.Provider}, data).with(cookie)
 }
 
