@@ -205,6 +205,44 @@ func TestAHintOfElevenMinutesIsTooOld(t *testing.T) {
 	w.wantIdentities(alice, alice, aliceGoogle)
 }
 
+// Whoever left the page open signs in again before anybody is asked to link.
+func TestAPageThatWasLeftOpenWantsASignIn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		via change
+		age time.Duration
+	}{
+		"management":   {viaManagement, 6 * time.Minute},
+		"link_account": {viaLinkAccount, 9*time.Minute + 5*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, b := newWorld(t, c.via), newTab(t)
+			seen := b.watch()
+			b.leftOpen(w, c.age, google.request).says(google.addPage(), wordsSignedInAs)
+			b.press(buttonProve).see(logIn)
+			if with := seen.with("link_account"); len(with) != 0 {
+				t.Errorf("the Action was asked: %q", with)
+			}
+			w.wantNobodyLinked()
+			b.signIn("alice").see(google.addPage())
+			b.press(buttonProve).see(google.consent)
+			w.wantNobodyLinked()
+		})
+	}
+}
+
+// And when the link has ended, nothing can be linked by it.
+func TestAPageThatWasLeftOpenTooLongLinksNothing(t *testing.T) {
+	t.Parallel()
+	w, b := newWorld(t, viaManagement), newTab(t)
+	const left = 8 * time.Second
+	b.leftOpen(w, 10*time.Minute-left, google.request).see(google.addPage())
+	time.Sleep(left + time.Second)
+	b.press(buttonProve).see(where{"/auth/confirm", headingExpired})
+	w.wantNobodyLinked()
+}
+
 // Somebody else's hint is refused as well, and so is none.
 func TestTheHintIsOfWhoIsSignedIn(t *testing.T) {
 	t.Parallel()

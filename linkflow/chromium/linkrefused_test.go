@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
@@ -179,18 +178,4 @@ func TestALinkThatLinksIsOfNoUseToAnotherPerson(t *testing.T) {
 	w.wantNobodyLinked()
 	w.wantIdentities("auth0|bob", "auth0|bob")
 	b.press(buttonOther).signIn("alice").see(google.addPage())
-}
-
-// The page that shows both is left open until the flow has ended.
-func TestAPageThatWasLeftOpenLinksNothing(t *testing.T) {
-	t.Parallel()
-	w, b := newWorld(t, viaManagement), newTab(t)
-	const left = 12 * time.Second
-	end := time.Now().Add(left)
-	link := w.oldLink(10*time.Minute-left, google.request)
-	b.toMerge(google, link.URL)
-	time.Sleep(time.Until(end.Add(time.Second)))
-	b.press(buttonMerge).see(where{"/auth/confirm", headingNoFlow})
-	w.wantNobodyLinked()
-	w.wantState(link, linkflow.Expired)
 }

@@ -52,6 +52,17 @@ func TestASuggestionIsTakenUp(t *testing.T) {
 	b.press(linkIdentities).see(identitiesPage)
 }
 
+func TestASuggestionIsTakenUpByTheAction(t *testing.T) {
+	t.Parallel()
+	w, b := newWorld(t, viaLinkAccount, suggesting), newTab(t)
+	b.toOffered(w).says(offeredPage, wordsAtOnce)
+	b.choose("github").press(buttonProve).see(github.consent)
+	w.wantNobodyLinked()
+	b.press(buttonAllow).see(github.linkedPage())
+	w.wantIdentities(alice, alice, aliceGitHub)
+	w.wantIdentities(aliceGitHub)
+}
+
 func TestASuggestionIsDeclinedOrSomebodyElses(t *testing.T) {
 	t.Parallel()
 	w, b := newWorld(t, viaManagement, suggesting), newTab(t)

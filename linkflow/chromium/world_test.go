@@ -97,7 +97,7 @@ func newWorld(t *testing.T, change ...func(*auth0test.Config, *linkflow.Config))
 	}
 	w.tenant = auth0test.NewServer(seeds)
 	t.Cleanup(w.tenant.Close)
-	w.vault, w.flow = w.newFlow()
+	w.vault, w.flow = w.newFlow(nil)
 	w.site.Config.Handler = w.seen.watch(w.flow)
 	w.site.StartTLS()
 	t.Cleanup(w.site.Close)
@@ -113,12 +113,12 @@ func newServer(h http.Handler) *httptest.Server {
 	return s
 }
 
-// newFlow makes link pages of the world's configuration. All that are made open
-// what the others sealed.
-func (w *world) newFlow() (*vault.Client, *linkflow.Flow) {
+// newFlow makes link pages of the world's configuration, which reach the tenant over
+// a network, or over the usual one. All that are made open what the others sealed.
+func (w *world) newFlow(network http.RoundTripper) (*vault.Client, *linkflow.Flow) {
 	w.Helper()
 	client, err := vault.New(vault.Config{
-		Domain: w.tenant.URL, Audience: audience,
+		Domain: w.tenant.URL, Audience: audience, Transport: network,
 		ClientID: "vault-exchange", ClientSecret: vault.NewSecret("vault-exchange-secret"),
 	})
 	if err != nil {
