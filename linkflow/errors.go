@@ -138,11 +138,12 @@ func (e *managementError) forbids() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden
 }
 
-// forbidden tells whether err says that a credential may not do what was asked, and
-// another one might. A token that is bad (401) is no reason to use another one.
+// forbidden tells whether err says that a credential lacks a scope, so that another
+// one might do. A token that is bad (401), or is not of the user whom it is used for,
+// is no reason to use another one.
 func forbidden(err error) bool {
 	e, ok := errors.AsType[*managementError](err)
-	return ok && e.Status == http.StatusForbidden
+	return ok && e.Status == http.StatusForbidden && e.Code == "insufficient_scope"
 }
 
 // isConflict tells whether Auth0 says that the identity is somebody's already.

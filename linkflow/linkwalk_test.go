@@ -256,19 +256,22 @@ func TestALinkingThatIsNotKnownToHaveHappenedIsFoundOutLater(t *testing.T) {
 func TestTheMachineLinksOnlyWhereAPersonMayNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		refuse  int
+		code    string
 		machine bool
 		want    bool
 	}{
-		"a scope is missing":                 {403, true, true},
-		"a scope is missing, and no machine": {403, false, false},
-		"the proof is refused":               {401, true, false},
-		"the proof makes no sense":           {400, true, false},
+		"a scope is missing":                 {403, "insufficient_scope", true, true},
+		"a scope is missing, and no machine": {403, "insufficient_scope", false, false},
+		"the token is of another user":       {403, "unowned_resource", true, false},
+		"nobody says why":                    {403, "", true, false},
+		"the proof is refused":               {401, "", true, false},
+		"the proof makes no sense":           {400, "", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := &broken{}
 			network.fail = func(_ int, r *http.Request) *failure {
 				if r.Method == http.MethodPost && network.posts() == 1 {
-					return &failure{status: c.refuse, body: `{}`}
+					return &failure{status: c.refuse, body: `{"errorCode": "` + c.code + `"}`}
 				}
 				return nil
 			}

@@ -170,6 +170,7 @@ func TestTheMachinesTokenIsKeptUntilItIsRefused(t *testing.T) {
 			_, _ = io.WriteString(w, `{"access_token": "machine-token", "token_type": "Bearer", "expires_in": 86400}`)
 		case forbid:
 			w.WriteHeader(403)
+			_, _ = io.WriteString(w, `{"errorCode": "insufficient_scope"}`)
 		default:
 			_, _ = io.WriteString(w, aliceAtAuth0)
 		}
