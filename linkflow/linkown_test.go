@@ -121,6 +121,22 @@ func TestOnlyWhoIsOfferedMayBeLinkedByAnOffer(t *testing.T) {
 	b.submit(url.Values{"action": {"switch"}}).signIn("bob").want(200, titleOf(pageNothingToLink))
 }
 
+// A form of the page that offered somebody, after another one signed in who is
+// offered nobody, and before they are told.
+func TestWhoIsOfferedNothingProvesNothing(t *testing.T) {
+	for _, via := range []Via{ViaManagement, ViaLinkAccount} {
+		w := newLinkingWorld(t, func(c *Config) { trusting(c); c.Via = via }, aliceAtGoogle(true))
+		b := w.browser().open(w.site.URL+"/auth/link").press("", "").signIn("alice").want(200, "Is this you too?")
+		_, offer := b.form()
+		b.submit(url.Values{"action": {"switch"}})
+		b.stopAt("/auth/confirm", "flow")
+		b.signIn("bob")
+		b.before = nil
+		offer.Set("action", "prove")
+		b.send(b.post(w.site.URL+"/auth/confirm", offer, "same-origin", "")).wantRefused(400, "form_malformed")
+	}
+}
+
 func TestNobodyIsOfferedOnAnAddressThatIsNotTrusted(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*Config)

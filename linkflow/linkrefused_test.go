@@ -188,6 +188,15 @@ func TestTheSecondSignInHasToBeThroughTheRequestedConnection(t *testing.T) {
 	w.wantUnlinked()
 }
 
+// Who signs in as the same user elsewhere has proved nothing, and nothing is linked.
+func TestTheSameUserElsewhereIsNoReasonToClaimThatAnIdentityIsLinked(t *testing.T) {
+	w := newLinkingWorld(t, nil)
+	b := w.browser().toLinkConfirm(w.link(w.alice(), calendar))
+	b.change(func(q url.Values) { q.Set("connection", "Username-Password-Authentication") })
+	b.press("action", "prove").signIn("alice").wantRefused(403, "wrong_connection")
+	w.wantUnlinked()
+}
+
 // Without the parameter, Auth0 would show all connections there are.
 func TestTheRequestedConnectionIsAlwaysNamed(t *testing.T) {
 	w := newLinkingWorld(t, nil)

@@ -47,6 +47,9 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 		if s.Linking.Offered == nil {
 			connection = s.Ticket.Connection
 		} else if !slices.Contains(s.Linking.connections(), connection) {
+			connection = ""
+		}
+		if connection == "" { // of which Auth0 would make any
 			break
 		}
 		if f.via == ViaLinkAccount {
@@ -83,8 +86,7 @@ func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer
 		return f.notProved(r, s, &refusal{page: pageNotFresh, reason: "second_not_fresh"})
 	}
 	if id.Subject == s.Ticket.Subject {
-		s.Linking.Already = true
-		return f.linked(r, s)
+		return f.provedThemselves(r, s)
 	}
 	s.Linking.Second = newProven(id, token)
 	if _, _, no := f.bothSides(r, s); no != nil {
@@ -97,6 +99,20 @@ func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer
 		return f.notProved(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
 	}
 	return redirect(f.confirmPage(s)).with(cookies...)
+}
+
+// provedThemselves ends a second sign-in as the very user who is to remain: there is
+// nothing to link if Auth0 lists an identity of theirs at the connection.
+func (f *Flow) provedThemselves(r *http.Request, s *flowState) answer {
+	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	switch {
+	case err != nil:
+		return f.notProved(r, s, managementRefusal(err, pageAuth0Fails))
+	case !slices.ContainsFunc(u.identities, func(i identity) bool { return i.connection == s.Ticket.Connection }):
+		return f.notProved(r, s, &refusal{page: pageOtherConnection, reason: "wrong_connection"})
+	}
+	s.Linking.Already = true
+	return f.linked(r, s)
 }
 
 // notProved says why the second sign-in does not count. The person may try again,
