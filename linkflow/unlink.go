@@ -26,12 +26,15 @@ func (f *Flow) showUnlink(r *http.Request) answer {
 	if errors.Join(errFlow, errSub) != nil {
 		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "unlink_malformed"})
 	}
-	s, _, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
+	s, leg, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
 	switch {
 	case nobody(err):
 		return f.askToSignInToUnlink(r)
 	case err != nil:
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
+	}
+	if no := f.fromSameAddress(r, s, leg); no != nil {
+		return f.refuse(r, byUser(Refused, s.Ticket), no)
 	}
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {

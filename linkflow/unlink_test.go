@@ -127,7 +127,7 @@ func TestUnlinkingIsBelievedWhenAuth0DoesNotListTheIdentity(t *testing.T) {
 		"it is refused":                      {unlink: &failure{status: 400, body: `{"statusCode": 400}`}, page: pageNotUnlinked},
 		"it succeeds in words":               {unlink: &failure{status: 200, body: `[]`}, page: pageNotUnlinked},
 		"nobody can tell":                    {unlink: &failure{heard: true}, read: &failure{status: 503}, page: pageUnclear, gone: true},
-		"a scope is missing, and no machine": {unlink: &failure{status: 403, body: `{}`}, page: pageNotUnlinked},
+		"a scope is missing, and no machine": {unlink: &failure{status: 403, body: `{"errorCode": "insufficient_scope"}`}, page: pageNotUnlinked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			network := &broken{}
@@ -190,7 +190,15 @@ func TestUnlinkingEndsWhenTheAddressChanges(t *testing.T) {
 	}, aliceTwice)
 	b := w.toUnlink()
 	address = "192.0.2.2"
-	b.press("action", "unlink").wantRefused(403, "ip_address")
+	_, form := b.form()
+	form.Set("action", "unlink")
+	for _, page := range []string{b.at.String(), w.site.URL + "/auth/unlink?flow=" + form.Get("flow")} {
+		b.open(page).wantRefused(403, "ip_address")
+		if strings.Contains(b.body, "google-oauth2|117") || strings.Contains(b.body, "alice") {
+			t.Errorf("%s tells who has which identities", page)
+		}
+	}
+	b.send(b.post(w.site.URL+"/auth/unlink", form, "same-origin", "")).wantRefused(403, "ip_address")
 	if len(w.identities("auth0|alice")) != 2 {
 		t.Error("something was unlinked")
 	}
