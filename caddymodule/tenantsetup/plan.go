@@ -100,14 +100,15 @@ func (p *Plan) sort(needs *Needs, before, after []Finding) {
 // adopt takes applications that are there already in place of ids that the
 // tenant does not know, so that a run whose ids nobody copied makes no second
 // ones: the API's own Custom API client, a web application with our callback, an
-// agent's by its name.
+// agent's by its name. A third-party application is nobody's of ours: where a tenant
+// has dynamic client registration, anybody may have made it, and has its secret.
 func adopt(n *Needs, o *observed) (adopted []Variables) {
 	take := func(id *string, as string, fits func(*management.Client) bool) {
 		if o.clients.value[*id] != nil {
 			return
 		}
 		for _, found := range slices.Sorted(maps.Keys(o.clients.value)) {
-			if fits(o.clients.value[found]) {
+			if c := o.clients.value[found]; c.GetIsFirstParty() && fits(c) {
 				*id = found
 				adopted = append(adopted, n.variables(as, found, ""))
 				return

@@ -112,6 +112,24 @@ func TestSetupFindsWhatARunMadeWhoseIDsNobodyCopied(t *testing.T) {
 	}
 }
 
+// Where a tenant lets anybody register applications, they are third-party ones, with
+// any name and any callback, and somebody else has their secrets.
+func TestSetupAdoptsNoApplicationThatAnybodyMayHaveRegistered(t *testing.T) {
+	tenant := start(t, func(cfg *auth0test.Config) {
+		empty(cfg)
+		cfg.Clients = append(cfg.Clients,
+			auth0test.Client{ClientID: "registered-1", Name: "Demo Agent", AppType: "native", IsFirstParty: new(false), TokenEndpointAuthMethod: "none"},
+			auth0test.Client{ClientID: "registered-2", Name: "Token Vault", AppType: "regular_web", IsFirstParty: new(false),
+				ClientSecret: "somebody-elses-secret", Callbacks: []string{"http://localhost:8080/auth/callback"}},
+		)
+	})
+	n := managed(tenant)
+	n.CreateAgents = true
+	for _, v := range prepare(t, n).Adopted {
+		t.Errorf("%s=%s is somebody else's", v.IDVariable, v.ID)
+	}
+}
+
 func TestSetupLeavesAloneWhatIsAsItShouldBe(t *testing.T) {
 	tenant := start(t, nil)
 	before := tenant.Config()
