@@ -127,7 +127,7 @@ func WriteVariables(w io.Writer, v Variables) error {
 	lines := "export " + v.IDVariable + "=" + quote(printable(v.ID)) + "\n"
 	switch secret := v.Secret.Reveal(); {
 	case v.SecretVariable == "":
-	case secret != "":
+	case secret != "" && printable(secret) == secret: // Auth0's are letters, digits, - and _
 		lines += "export " + v.SecretVariable + "=" + quote(secret) + "\n"
 	default:
 		lines += "# " + v.SecretVariable + ": Applications > Applications > (" + printable(v.ID) + ") > Settings > Client Secret\n"

@@ -44,7 +44,7 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	var out bytes.Buffer
 	WriteText(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding, unseen(evil, &apiError{400, evil})}}})
 	plan := &Plan{Needs: &Needs{Issuer: evil, Tenant: evil}, Exists: []Finding{finding}, ByHand: []Finding{finding}, Changes: []Change{*finding.change},
-		Adopted: []Variables{{IDVariable: "A", ID: evil}}}
+		Adopted: []Variables{{IDVariable: "A", ID: evil, SecretVariable: "B", Secret: vault.NewSecret(evil)}}}
 	WritePlan(&out, plan)
 	WriteOutcome(&out, plan, Outcome{Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes,
 		Err: &apiError{400, evil}, Kept: plan.Adopted, Variables: plan.Adopted}, "file")
