@@ -152,17 +152,31 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 	return plan.ExitCode(outcome), nil
 }
 
-// openPrivate opens a file to append to that is for its owner only.
+// openPrivate opens a file to append lines to that is for its owner only.
 func openPrivate(name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Chmod(0o600); err != nil { // it may be older
+	if err := errors.Join(file.Chmod(0o600), endLine(file)); err != nil { // it may be older
 		_ = file.Close()
 		return nil, err
 	}
 	return file, nil
+}
+
+// endLine ends the last line of a file that somebody left without an end.
+func endLine(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	last := make([]byte, 1)
+	if _, err := file.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = file.WriteString("\n")
+	return err
 }
 
 // errSomethingWrong makes Caddy exit with 1; what is wrong has been printed.

@@ -78,6 +78,9 @@ func TestSetupFromAnEmptyTenantToTheWholeFlow(t *testing.T) {
 	t.Setenv("AUTH0_MANAGEMENT_CLIENT_SECRET", "tenant-management-secret")
 	config := p.expand(setupSite)
 	file := filepath.Join(t.TempDir(), "auth0.env")
+	if err := os.WriteFile(file, []byte("# by hand, and without an end of line"), 0o644); err != nil { //nolint:gosec // made private
+		t.Fatal(err)
+	}
 
 	code, planned, errOut := command(t, t.Context(), config, "setup", "--create-agent")
 	if code != 0 || !strings.Contains(planned, "Nothing has been changed") {
