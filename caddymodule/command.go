@@ -154,7 +154,7 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 
 // openPrivate opens a file to append lines to that is for its owner only.
 func openPrivate(name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // The environment variables of the README's table.
-const (
+const ( //nolint:gosec // names, no credentials
 	envClientID         = "AUTH0_CLIENT_ID"
 	envClientSecret     = "AUTH0_CLIENT_SECRET"
 	envLinkClientID     = "AUTH0_LINK_CLIENT_ID"
@@ -70,7 +70,7 @@ func setMissing(names ...string) (restore func()) {
 
 // readConfig reads a configuration as `caddy adapt` does, without its log.
 func readConfig(file, adapter string) ([]byte, error) {
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, err
 	}

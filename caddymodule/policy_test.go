@@ -90,10 +90,16 @@ func TestWhichAgentsMayUseARoute(t *testing.T) {
 		path, agent string
 		allowed     bool
 	}{
-		{"/tenants", agentID, true}, {"/tenants", "first", false},
-		{"/own", "first", true}, {"/own", "second", true}, {"/own", "third", true}, {"/own", agentID, false},
-		{"/own", "*", false}, {"/own", "FIRST", false},
-		{"/any", "fourth", true}, {"/any", "", true},
+		{"/tenants", agentID, true},
+		{"/tenants", "first", false},
+		{"/own", "first", true},
+		{"/own", "second", true},
+		{"/own", "third", true},
+		{"/own", agentID, false},
+		{"/own", "*", false},
+		{"/own", "FIRST", false},
+		{"/any", "fourth", true},
+		{"/any", "", true},
 	} {
 		got := p.get(c.path, p.token(alice, func(r *auth0test.TokenRequest) { r.ClientID = c.agent }))
 		if allowed := got.Status == 200; allowed != c.allowed || !allowed && got.code() != "client_not_allowed" {

@@ -8,14 +8,19 @@ import (
 
 // finish ends a flow: the page that says how may be opened again.
 func (f *Flow) finish(r *http.Request, s *flowState, e ending) answer {
+	if e.success() && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
+		return f.finishOn(r, s, e, s.ReturnTo)
+	}
+	return f.finishOn(r, s, e, f.donePage(s))
+}
+
+// finishOn ends a flow and sends the browser there.
+func (f *Flow) finishOn(r *http.Request, s *flowState, e ending, target string) answer {
 	cookies, err := f.end(r, s, e)
 	if err != nil { // the page can be shown once, here
 		return f.ended(r, s.Ticket, s.ReturnTo, e).with(f.drop(r, s)...)
 	}
-	if e.success() && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
-		return redirect(s.ReturnTo).with(cookies...)
-	}
-	return redirect(f.donePage(s)).with(cookies...)
+	return redirect(target).with(cookies...)
 }
 
 // again is a link to begin again with what t asks for; empty if t has ended.

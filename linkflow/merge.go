@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -63,8 +64,8 @@ func (f *Flow) showMerge(r *http.Request, s *flowState) answer {
 
 // seenOf stands for what showMerge shows of the two.
 func seenOf(primary, second *user) string {
-	parts := []string{primary.id, primary.email, second.id, second.email}
-	return digest(strings.Join(append(parts, second.metadata...), "\x00"))
+	parts := slices.Concat([]string{primary.id, primary.email, second.id, second.email}, second.metadata)
+	return digest(strings.Join(parts, "\x00"))
 }
 
 // postMerge is that decision. seen is what the page showed.
@@ -176,7 +177,9 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 // that is gone, so that takes a sign-in.
 func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
 	if state, _ := f.outcomes.known(s.Ticket); state == Completed {
-		return f.finish(r, s, ending{}) // an agent has asked, and the vault serves the account
+		// An agent has asked, and the vault serves the account. The browser comes from a
+		// form of ours, so it would follow no redirect to elsewhere.
+		return f.finishOn(r, s, ending{}, f.donePage(s))
 	}
 	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
 	if err != nil {

@@ -3,6 +3,7 @@ package tenantsetup
 import (
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -32,7 +33,7 @@ type Change struct {
 }
 
 // creates tells whether the change makes something new.
-func (c *Change) creates() bool { return c.Method == "POST" }
+func (c *Change) creates() bool { return c.Method == http.MethodPost }
 
 // shown is what a plan prints of the body.
 func (c *Change) shown() any {

@@ -33,11 +33,11 @@ func missingAPI(n *Needs) Finding {
 		"allow_offline_access":                            true,
 		"skip_consent_for_verifiable_first_party_clients": true,
 	}
-	var scopes []any
+	scopes := make([]any, 0, len(n.Permissions))
 	for _, permission := range n.Permissions {
 		scopes = append(scopes, map[string]any{"value": permission})
 	}
-	if scopes != nil {
+	if len(scopes) > 0 {
 		body["scopes"] = scopes
 	}
 	return wrong("api.exists", "no API "+n.Audience, "an API with this identifier, the audience of agents' tokens",

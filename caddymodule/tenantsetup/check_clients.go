@@ -91,8 +91,10 @@ func probedClient(group, grant string, v verdict) []Finding {
 		return append([]Finding{wrong(group+".secret", "Auth0 refuses its id or its secret", "those of one application", where)},
 			unseen(group+".grant", errUnclear))
 	case badGrant:
-		return []Finding{fine(group+".secret", "Auth0 accepts its id and secret"),
-			wrong(group+".grant", "Auth0 does not let it", grant, where+" > (the application) > Settings > Advanced > Grant Types")}
+		return []Finding{
+			fine(group+".secret", "Auth0 accepts its id and secret"),
+			wrong(group+".grant", "Auth0 does not let it", grant, where+" > (the application) > Settings > Advanced > Grant Types"),
+		}
 	case accepted:
 		return []Finding{fine(group+".secret", "Auth0 accepts its id and secret"), fine(group+".grant", "Auth0 lets it use its grant")}
 	}

@@ -76,8 +76,10 @@ func checkGrant(group, clientID string, scopes []string, o *observed, rs *manage
 		}
 		if missing != nil {
 			return wrong(group+".scopes", "the user access of "+name+" lacks "+strings.Join(missing, " "), expected, dashboard).
-				mendedBy(Change{What: create.What, Method: "PATCH", Path: []string{"client-grants", grant.GetID()},
-					Body: map[string]any{"scope": append(slices.Clone(grant.GetScope()), missing...)}})
+				mendedBy(Change{
+					What: create.What, Method: "PATCH", Path: []string{"client-grants", grant.GetID()},
+					Body: map[string]any{"scope": append(slices.Clone(grant.GetScope()), missing...)},
+				})
 		}
 	}
 	return fine(group+".grant", name+" has user access to "+rs.GetIdentifier())

@@ -133,8 +133,10 @@ func checkRegistration(n *Needs, o *observed) []Finding {
 	case o.registration.value:
 		return []Finding{wrong(id, "dynamic client registration is on: with allow_clients * anybody on the internet can make an agent",
 			"dynamic registration off, or allow_clients that names the agents", "Settings > Advanced > OIDC Dynamic Application Registration").
-			mendedByHand(Change{What: "the tenant's settings", Method: "PATCH", Path: []string{"tenants", "settings"},
-				Body: map[string]any{"flags": map[string]any{"enable_dynamic_client_registration": false}}})}
+			mendedByHand(Change{
+				What: "the tenant's settings", Method: "PATCH", Path: []string{"tenants", "settings"},
+				Body: map[string]any{"flags": map[string]any{"enable_dynamic_client_registration": false}},
+			})}
 	}
 	return []Finding{fine(id, "nobody registers clients by themselves")}
 }

@@ -143,8 +143,10 @@ func TestDoctorNamesTheOneSettingThatIsWrong(t *testing.T) {
 			t.Parallel()
 			tenant := start(t, b.tenant)
 			// Making keys is most of what such a tenant takes.
-			fault(t, tenant, auth0test.Fault{Path: "/.well-known/jwks.json", Status: new(200), Times: new(0),
-				Body: map[string]any{"keys": []any{map[string]any{"kty": "RSA", "alg": "RS256"}}}})
+			fault(t, tenant, auth0test.Fault{
+				Path: "/.well-known/jwks.json", Status: new(200), Times: new(0),
+				Body: map[string]any{"keys": []any{map[string]any{"kty": "RSA", "alg": "RS256"}}},
+			})
 			n := managed(tenant)
 			if b.needs != nil {
 				b.needs(n)

@@ -29,11 +29,15 @@ func start(t *testing.T, change func(*auth0test.Config)) *auth0test.Server {
 func demo(tenant *auth0test.Server) *Needs {
 	return &Needs{
 		Tenant: "default", Issuer: tenant.Issuer(), Audience: audience, Algorithms: []string{"RS256"},
-		Exchange: Client{ID: "vault-exchange", Secret: vault.NewSecret("vault-exchange-secret"),
-			IDVariable: "AUTH0_CLIENT_ID", SecretVariable: "AUTH0_CLIENT_SECRET"},
+		Exchange: Client{
+			ID: "vault-exchange", Secret: vault.NewSecret("vault-exchange-secret"),
+			IDVariable: "AUTH0_CLIENT_ID", SecretVariable: "AUTH0_CLIENT_SECRET",
+		},
 		Link: &Link{
-			Client: Client{ID: "link-pages", Secret: vault.NewSecret("link-pages-secret"),
-				IDVariable: "AUTH0_LINK_CLIENT_ID", SecretVariable: "AUTH0_LINK_CLIENT_SECRET"},
+			Client: Client{
+				ID: "link-pages", Secret: vault.NewSecret("link-pages-secret"),
+				IDVariable: "AUTH0_LINK_CLIENT_ID", SecretVariable: "AUTH0_LINK_CLIENT_SECRET",
+			},
 			Callback: "http://localhost:8080/auth/callback", Accounts: "http://localhost:8080/auth/accounts", Name: "Token Vault",
 		},
 		Agents: []string{"demo-agent"}, AgentNames: map[string]string{"demo-agent": "Demo Agent"},

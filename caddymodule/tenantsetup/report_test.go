@@ -43,11 +43,15 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	finding := wrong("client.grant", evil, evil, evil).about(evil).mendedBy(Change{What: evil, Method: "PATCH", Path: []string{evil}, Body: map[string]any{evil: evil}})
 	var out bytes.Buffer
 	WriteText(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding, unseen(evil, &apiError{400, evil})}}})
-	plan := &Plan{Needs: &Needs{Issuer: evil, Tenant: evil}, Exists: []Finding{finding}, ByHand: []Finding{finding}, Changes: []Change{*finding.change},
-		Adopted: []Variables{{IDVariable: "A", ID: evil, SecretVariable: "B", Secret: vault.NewSecret(evil)}}}
+	plan := &Plan{
+		Needs: &Needs{Issuer: evil, Tenant: evil}, Exists: []Finding{finding}, ByHand: []Finding{finding}, Changes: []Change{*finding.change},
+		Adopted: []Variables{{IDVariable: "A", ID: evil, SecretVariable: "B", Secret: vault.NewSecret(evil)}},
+	}
 	WritePlan(&out, plan)
-	WriteOutcome(&out, plan, Outcome{Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes,
-		Err: &apiError{400, evil}, Kept: plan.Adopted, Variables: plan.Adopted}, "file")
+	WriteOutcome(&out, plan, Outcome{
+		Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes,
+		Err: &apiError{400, evil}, Kept: plan.Adopted, Variables: plan.Adopted,
+	}, "file")
 	NewProgress(&out, false)(evil)
 	for _, line := range strings.Split(out.String(), "\n") {
 		if strings.HasPrefix(line, "✓ client.secret") || strings.ContainsAny(line, "\x1b\a\u202e") {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrNoManagement: setup works through the Management API and was given no
-// client for it.
+// ErrNoManagement says that setup works through the Management API and was given
+// no client for it.
 var ErrNoManagement = errors.New("setup needs the id and secret of a machine-to-machine application that may use the Management API, with " +
 	strings.Join(slices.Concat(readScopes, writeScopes), " "))
 

@@ -119,8 +119,10 @@ func TestSetupAdoptsNoApplicationThatAnybodyMayHaveRegistered(t *testing.T) {
 		empty(cfg)
 		cfg.Clients = append(cfg.Clients,
 			auth0test.Client{ClientID: "registered-1", Name: "Demo Agent", AppType: "native", IsFirstParty: new(false), TokenEndpointAuthMethod: "none"},
-			auth0test.Client{ClientID: "registered-2", Name: "Token Vault", AppType: "regular_web", IsFirstParty: new(false),
-				ClientSecret: "somebody-elses-secret", Callbacks: []string{"http://localhost:8080/auth/callback"}},
+			auth0test.Client{
+				ClientID: "registered-2", Name: "Token Vault", AppType: "regular_web", IsFirstParty: new(false),
+				ClientSecret: "somebody-elses-secret", Callbacks: []string{"http://localhost:8080/auth/callback"},
+			},
 		)
 	})
 	n := managed(tenant)

@@ -104,24 +104,34 @@ func TestANetworkThatChangesEndsItWherePinned(t *testing.T) {
 		next  func(b *tab)
 		path  string
 	}{
-		"in the first sign-in": {viaManagement,
+		"in the first sign-in": {
+			viaManagement,
 			func(b *tab, link string) {
 				b.open(link).see(google.connectPage())
 				b.press(buttonContinue).see(logIn)
 			},
-			func(b *tab) { b.signIn("alice") }, "/auth/callback"},
-		"after the first sign-in": {viaManagement,
+			func(b *tab) { b.signIn("alice") }, "/auth/callback",
+		},
+		"after the first sign-in": {
+			viaManagement,
 			func(b *tab, link string) { b.toAdd(google, link) },
-			func(b *tab) { b.press(buttonProve) }, "/auth/confirm"},
-		"in the second sign-in": {viaManagement,
+			func(b *tab) { b.press(buttonProve) }, "/auth/confirm",
+		},
+		"in the second sign-in": {
+			viaManagement,
 			func(b *tab, link string) { b.toSecond(google, link) },
-			func(b *tab) { b.press(buttonAllow) }, "/auth/callback"},
-		"before the two are made one": {viaManagement,
+			func(b *tab) { b.press(buttonAllow) }, "/auth/callback",
+		},
+		"before the two are made one": {
+			viaManagement,
 			func(b *tab, link string) { b.toMerge(google, link) },
-			func(b *tab) { b.press(buttonMerge) }, "/auth/confirm"},
-		"before the Action": {viaLinkAccount,
+			func(b *tab) { b.press(buttonMerge) }, "/auth/confirm",
+		},
+		"before the Action": {
+			viaLinkAccount,
 			func(b *tab, link string) { b.toAdd(google, link) },
-			func(b *tab) { b.press(buttonProve) }, "/auth/confirm"},
+			func(b *tab) { b.press(buttonProve) }, "/auth/confirm",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

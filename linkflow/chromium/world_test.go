@@ -35,11 +35,13 @@ type service struct {
 
 var (
 	google = service{
-		"Google", vault.Request{Connection: "google-oauth2", Scopes: []string{calendarScope}},
+		"Google",
+		vault.Request{Connection: "google-oauth2", Scopes: []string{calendarScope}},
 		where{"/o/oauth2/v2/auth", "Google"},
 	}
 	github = service{
-		"GitHub", vault.Request{Connection: "github", Scopes: []string{"read:user", "repo"}},
+		"GitHub",
+		vault.Request{Connection: "github", Scopes: []string{"read:user", "repo"}},
 		where{"/login/oauth/authorize", "GitHub"},
 	}
 	services = []service{google, github}

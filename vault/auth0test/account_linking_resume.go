@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -89,9 +90,7 @@ func (l accountLinking) redeem(e *PostLoginEvent, more map[string]string) (neste
 		"grant_type": grantCode, "code": code, "redirect_uri": l.issuer(e) + "continue",
 		"client_id": e.Secrets["AUTH0_CLIENT_ID"], "client_secret": e.Secrets["AUTH0_CLIENT_SECRET"],
 	}
-	for name, value := range more {
-		form[name] = value
-	}
+	maps.Copy(form, more)
 	var answer tokenResponse
 	if err := l.call(e, http.MethodPost, "oauth/token", "", form, &answer); err != nil {
 		return claims, err

@@ -1,5 +1,7 @@
 package auth0test
 
+import "slices"
+
 // loginConnections are those that a client's users may log in through.
 func (cfg *Config) loginConnections(client *Client) []Connection {
 	var out []Connection
@@ -30,7 +32,7 @@ func (c *Connection) loginScopes() []string {
 			basic = []string{"user:email"}
 		}
 	}
-	all := append(basic, c.scopes()...)
+	all := slices.Concat(basic, c.scopes())
 	return intersect(all, all) // each once
 }
 

@@ -182,7 +182,7 @@ func (t *Tenant) admit(r *http.Request, scopes []string) (*managementRequest, er
 // managementScopes are the Management API's, as far as this tenant has methods
 // for them, and the current user's.
 func managementScopes() []Scope {
-	var out []Scope
+	var out []Scope //nolint:prealloc // once, at the start
 	for _, of := range []string{
 		"users", "users_app_metadata", "clients", "client_keys", "client_grants", "connections", "resource_servers",
 	} {

@@ -45,7 +45,7 @@ func (t *Tenant) accountViews(r *managementRequest, show func(*account, *Connect
 
 // listTokensets is GET …/users/{id}/federated-connections-tokensets.
 func (t *Tenant) listTokensets(r *managementRequest) (reply, error) {
-	list, err := t.accountViews(r, func(a *account, c *Connection) map[string]any {
+	list, err := t.accountViews(r, func(a *account, _ *Connection) map[string]any {
 		return map[string]any{
 			"id": a.id, "connection": a.connection, "scope": strings.Join(a.tokens.scopes, " "),
 			"issued_at": timestamp(a.createdAt), "expires_at": timestamp(a.tokens.expires), "last_used_at": timestamp(a.createdAt),

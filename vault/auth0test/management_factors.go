@@ -11,9 +11,14 @@ import (
 type factor struct{ name, method, authenticator string }
 
 var factors = []factor{
-	{"sms", "phone", "sms"}, {"push-notification", "push-notification", "push-notification"}, {"otp", "totp", "otp"},
-	{"email", "email", "email"}, {"duo", "duo", ""}, {"webauthn-roaming", "webauthn-roaming", "webauthn-roaming"},
-	{"webauthn-platform", "webauthn-platform", "webauthn-platform"}, {"recovery-code", "recovery-code", "recovery-code"},
+	{"sms", "phone", "sms"},
+	{"push-notification", "push-notification", "push-notification"},
+	{"otp", "totp", "otp"},
+	{"email", "email", "email"},
+	{"duo", "duo", ""},
+	{"webauthn-roaming", "webauthn-roaming", "webauthn-roaming"},
+	{"webauthn-platform", "webauthn-platform", "webauthn-platform"},
+	{"recovery-code", "recovery-code", "recovery-code"},
 }
 
 // listAuthenticationMethods is GET …/users/{id}/authentication-methods.
@@ -55,7 +60,7 @@ func (t *Tenant) enrolled(r *managementRequest, show func(id, method, since stri
 
 // listFactors is GET …/guardian/factors.
 func (t *Tenant) listFactors(*managementRequest) (reply, error) {
-	list := []any{}
+	list := make([]any, 0, len(factors))
 	for _, f := range factors {
 		list = append(list, map[string]any{
 			"name": f.name, "enabled": slices.Contains(t.cfg().Settings.MFAFactors, f.name), "trial_expired": false,

@@ -117,7 +117,7 @@ func (t *Tenant) identitiesReply(status int, r *managementRequest) (reply, error
 
 // identityViews are a user's identities as the API shows them.
 func (t *Tenant) identityViews(u *User, r *managementRequest) []map[string]any {
-	out := []map[string]any{}
+	out := make([]map[string]any, 0, len(u.Identities))
 	for _, i := range u.Identities {
 		i.Password = ""
 		if !r.has("read:user_idp_tokens") {

@@ -14,8 +14,10 @@ import (
 // allScopes lets a token do all that the tests of objects do.
 func allScopes(t *testing.T, s *auth0test.Server) string {
 	t.Helper()
-	scopes := []string{"read:users", "delete:users", "read:client_keys", "read:authentication_methods", "read:tenant_settings",
-		"update:tenant_settings", "read:mfa_policies", "update:mfa_policies", "read:guardian_factors", "update:users", "create:users"}
+	scopes := []string{
+		"read:users", "delete:users", "read:client_keys", "read:authentication_methods", "read:tenant_settings",
+		"update:tenant_settings", "read:mfa_policies", "update:mfa_policies", "read:guardian_factors", "update:users", "create:users",
+	}
 	for _, of := range []string{"clients", "client_grants", "connections", "resource_servers"} {
 		for _, verb := range []string{"read:", "create:", "update:", "delete:"} {
 			scopes = append(scopes, verb+of)

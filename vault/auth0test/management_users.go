@@ -98,7 +98,7 @@ func userQuery(q string) (func(User) bool, error) {
 	if q == "" {
 		return match, nil
 	}
-	for _, term := range strings.Split(q, " AND ") {
+	for term := range strings.SplitSeq(q, " AND ") {
 		m := queryTerm.FindStringSubmatch(strings.TrimSpace(term))
 		if m == nil {
 			return nil, badRequest("invalid_query_string", "Failed to parse query: %s", q)

@@ -87,7 +87,7 @@ func seedClientGrants() []ClientGrant {
 // seedManagementScopes are what linking, checking and setting up a tenant
 // need.
 func seedManagementScopes() []string {
-	scopes := []string{
+	scopes := []string{ //nolint:prealloc // once, at the start
 		"read:users", "update:users", "read:authentication_methods", "read:client_keys",
 		"read:tenant_settings", "read:mfa_policies", "read:guardian_factors",
 	}
