@@ -28,6 +28,23 @@ func TestAPersonLinksAnIdentityByTheirOwnWill(t *testing.T) {
 	}
 }
 
+// An agent may learn that linking was enough while its user's browser is between two
+// pages. A browser that comes from a form of ours follows no redirect to elsewhere.
+func TestWhoIsServedMeanwhileEndsOnAPageOfOurs(t *testing.T) {
+	w := newLinkingWorld(t, func(c *Config) { c.ReturnTo = []string{"http://127.0.0.1:1"} })
+	link := w.link(w.alice(), calendar)
+	asked := mustOpen[ticket](w, forTicket, ticketOf(link))
+	link.URL += "&returnTo=" + url.QueryEscape("http://127.0.0.1:1/back")
+	b := w.browser().toMerge(link, "")
+	b.before = func(r *http.Request) bool {
+		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/confirm") {
+			w.flow.outcomes.record(asked, Completed)
+		}
+		return true
+	}
+	b.press("action", "merge").want(200, "127.0.0.1:1")
+}
+
 func TestWhoHasLinkedMayGoOnToConnect(t *testing.T) {
 	w := newLinkingWorld(t, nil)
 	b := w.browser().open(w.site.URL+"/auth/link?connection=github").press("", "").signIn("alice").press("action", "prove").consent("allow")
