@@ -36,13 +36,14 @@ type Answer struct {
 
 // Call sends one request to Auth0: within the tenant's budget and the
 // configured timeout, following no redirect, reading a bounded answer. A tenant
-// that fails, or said 429, is asked by one caller at a time until it answers; what
-// could not be sent at all is tried twice. Errors are [*Error]: CodeTimeout,
+// that fails, or said 429, is asked by one caller at a time until it answers, and so
+// is its Management API by itself; what could not be sent at all is tried twice.
+// Errors are [*Error]: CodeTimeout,
 // CodeUnavailable for transport failures and 5xx, CodeThrottled for 429 and a
 // spent budget, CodeMisconfigured for a redirect. Every other status is the
 // caller's to judge.
 func (c *Client) Call(req *http.Request) (*Answer, error) {
-	if err := c.health.admit(asker{}); err != nil {
+	if err := c.healthOf(req).admit(asker{}); err != nil {
 		return nil, err
 	}
 	answer, err := c.call(req, asker{})
@@ -60,13 +61,13 @@ func (c *Client) call(req *http.Request, who asker) (*Answer, *Error) {
 	}
 	asked := time.Now()
 	answer, err := c.fetch(req)
-	if err != nil && neverSent(err) && c.health.open(who) && c.pause(req) {
+	if err != nil && neverSent(err) && c.healthOf(req).open(who) && c.pause(req) {
 		answer, err = c.fetch(req)
 	}
 	if err == nil {
 		err = judge(answer.Status, answer.Header)
 	}
-	c.report(req.Context(), who, asked, err)
+	c.report(req, who, asked, err)
 	if err != nil {
 		return nil, err
 	}
@@ -86,15 +87,24 @@ func judge(status int, header http.Header) *Error {
 	return nil
 }
 
+// healthOf is the state that a call depends on. The Management API has a rate limit
+// of its own, and a low one: what it says is nothing about exchanges.
+func (c *Client) healthOf(req *http.Request) *health {
+	if strings.HasPrefix(req.URL.Path, "/api/v2/") {
+		return c.managementHealth
+	}
+	return c.health
+}
+
 // report tells the tenant's state what came of a call. A caller that gave up says
 // nothing about the tenant.
-func (c *Client) report(ctx context.Context, who asker, asked time.Time, err *Error) {
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
+func (c *Client) report(req *http.Request, who asker, asked time.Time, err *Error) {
+	switch h := c.healthOf(req); {
+	case errors.Is(req.Context().Err(), context.Canceled):
 	case err == nil || err.Code == CodeMisconfigured:
-		c.health.report(who, asked, nil)
+		h.report(who, asked, nil)
 	default:
-		c.health.report(who, asked, err)
+		h.report(who, asked, err)
 	}
 }
 
@@ -155,10 +165,10 @@ func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
 	asked := time.Now()
 	resp, err := c.http.Transport.RoundTrip(req)
 	if err != nil {
-		c.report(req.Context(), asker{}, asked, transportError(err))
+		c.report(req, asker{}, asked, transportError(err))
 		return nil, err
 	}
-	c.report(req.Context(), asker{}, asked, judge(resp.StatusCode, resp.Header))
+	c.report(req, asker{}, asked, judge(resp.StatusCode, resp.Header))
 	return resp, nil
 }
 

@@ -133,6 +133,8 @@ type Client struct {
 	keys         *keySet
 	health       *health
 
+	managementHealth *health
+
 	refreshTokens bool // are what is exchanged; then audience is empty
 
 	// What the keys of a Cache say, interned since many entries have the same:
@@ -189,7 +191,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
 	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
-	c.health = c.cache.health(issuer)
+	c.health, c.managementHealth = c.cache.health(issuer), c.cache.health(issuer+"api/v2/")
 	c.tenant = unique.Make(issuer)
 	c.rules = unique.Make(joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms)))
 	c.id = unique.Make(joinKey(issuer, cfg.Audience, cfg.ClientID))

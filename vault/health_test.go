@@ -115,6 +115,28 @@ func TestA429IsHeardWhoeverGetsIt(t *testing.T) {
 	}
 }
 
+// Whoever looks at pages that ask the Management API, which takes two calls a second
+// on some plans, must not keep agents from their tokens.
+func TestA429OfTheManagementAPIIsAboutItAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, users := newTenant(), 0
+		c := s.client(t, Config{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if !strings.HasPrefix(r.URL.Path, "/api/v2/") {
+				return s.RoundTrip(r)
+			}
+			users++
+			return handled(answering(429, ""), r)
+		})})
+		ask := func() error { _, err := c.Call(request(t, testIssuer+"api/v2/users/auth0%7Calice")); return err }
+		refused(t, ask(), CodeThrottled)
+		mustToken(t, c, alice(t, "raw"), calendar)
+		refused(t, ask(), CodeThrottled)
+		if users != 1 {
+			t.Errorf("the Management API was asked %d times", users)
+		}
+	})
+}
+
 func closed(resp *http.Response, err error) error {
 	if err == nil {
 		err = resp.Body.Close()
