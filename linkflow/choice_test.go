@@ -39,7 +39,7 @@ func (b *browser) wantAsked(prompt string, scopes ...string) *browser {
 
 func TestTheFirstAccountIsChosenAtTheProvider(t *testing.T) {
 	w := newWorld(t, auth0test.Settings{}, nil)
-	b := w.browser().toConfirm(w.link(w.alice(), calendar)).want(200, "Until now you granted nothing")
+	b := w.browser().toConfirm(w.link(w.alice(), calendar)).want(200, "Nothing is connected yet")
 	if len(b.choices()) != 0 {
 		t.Errorf("there is a choice of %v", b.choices())
 	}

@@ -206,5 +206,8 @@ func (f *Flow) postLinked(r *http.Request, s *flowState, action string) answer {
 		return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
 	}
 	next := &flowState{ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Anyone: s.Anyone, Expiry: s.Expiry}
+	if s.Ticket.Own && len(s.Ticket.Scopes) == 0 {
+		next.Ticket.Scopes, _ = f.offers(s.Ticket.Connection) // what agents will need
+	}
 	return f.beginLogin(r, forLogin, next, signIn{organization: s.Ticket.OrgID, afresh: !s.Linking.Already})
 }

@@ -72,6 +72,7 @@ type (
 		Notice     string // of what was just done
 		Accounts   []accountText
 		Disconnect string // the account to go on with after signing in
+		Identities bool   // there is a page of them too
 		Form       string
 	}
 	disconnectPage struct {
@@ -126,7 +127,7 @@ var samplePages = map[string][2]any{
 		requestText: sampleRequest, Person: "p", Accounts: sampleAccounts, Again: "i", Back: "b", Flow: "f", Form: "f",
 	}},
 	"done.html":       {donePage{Scopes: sampleScopes}, donePage{sampleScopes, sampleScopes, "a", "b", "h"}},
-	"accounts.html":   {accountsPage{Disconnect: "d"}, accountsPage{"p", "n", sampleAccounts, "", "f"}},
+	"accounts.html":   {accountsPage{Disconnect: "d"}, accountsPage{"p", "n", sampleAccounts, "", true, "f"}},
 	"disconnect.html": {disconnectPage{}, disconnectPage{sampleAccounts[0], true, "f"}},
 	"onward.html":     {onwardPage{}, onwardPage{"u"}},
 	"message.html":    {messagePage{}, messagePage{"i", &switchForm{opening{"t", "r"}, "f"}, "g", "a", true, true, "s"}},

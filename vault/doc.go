@@ -23,7 +23,7 @@
 // before costs it a comparison, as long as its key is one of the tenant's. Token
 // answers from memory while the provider's token is valid, and asks Auth0
 // otherwise; concurrent callers for the same user, agent and account share one
-// exchange. [Client.TokenSource] and [Client.Transport] wrap the second step for
+// exchange. [Client.TokenSource] and [Transport] wrap the second step for
 // code that takes an oauth2.TokenSource or an http.RoundTripper.
 //
 // An application that its users log in to needs no API and no access token: with
