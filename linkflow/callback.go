@@ -165,6 +165,10 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 	event := about(Refused, s.Ticket)
 	event.Subject = id.Subject
 	no := &refusal{page: pageWrongPerson, reason: "wrong_user"}
+	if s.Ticket.Own {
+		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+		return f.refuse(r, event, no).with(f.drop(r, s)...)
+	}
 	text, err := seal(r.Context(), f.sealer, forTicket, s.Ticket)
 	if err != nil {
 		return f.refuse(r, event, refusalOf(err, pageBroken, "ticket")).with(f.drop(r, s)...)

@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,6 +51,19 @@ func TestWhoHasLinkedMayGoOnToConnect(t *testing.T) {
 	b := w.browser().open(w.site.URL+"/auth/link?connection=github").press("", "").signIn("alice").press("action", "prove").consent("allow")
 	b.press("action", "merge").want(200, "GitHub is part of your account").press("action", "connect").signIn("alice")
 	b.want(200, "Connect GitHub?").press("action", "connect").consent("allow").want(200, "is connected")
+}
+
+// The page of somebody else's sign-in leads back to where the flow began, which is
+// not the page of agents' links.
+func TestWhoGoesOnToConnectAsSomebodyElseMayBeginAgain(t *testing.T) {
+	w := newLinkingWorld(t, nil)
+	b := w.browser().open(w.site.URL+"/auth/link?connection=github").press("", "").signIn("alice").press("action", "prove").consent("allow")
+	b.press("action", "merge").press("action", "connect").signIn("bob").wantRefused(403, "wrong_user")
+	again := againPattern.FindStringSubmatch(b.body)
+	if again == nil {
+		t.Fatalf("nothing leads on:\n%s", b.body)
+	}
+	b.open(w.site.URL+html.UnescapeString(again[1])).want(200, "Add GitHub to your account?")
 }
 
 func TestALinkToLinkAsksForNothingThatNoRouteUses(t *testing.T) {
