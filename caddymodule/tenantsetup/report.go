@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 )
 
 // Exit codes of both commands.
@@ -29,12 +31,27 @@ func ExitCode(reports []*Report) int {
 	return ExitOK
 }
 
-// WriteJSON writes reports for programs.
+// WriteJSON writes reports for programs, and for people who look at them on a
+// terminal: what that would obey is escaped.
 func WriteJSON(w io.Writer, reports []*Report) error {
-	encoder := json.NewEncoder(w)
+	var text, shown strings.Builder
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(map[string]any{"tenants": reports})
+	if err := encoder.Encode(map[string]any{"tenants": reports}); err != nil {
+		return err
+	}
+	for _, r := range text.String() {
+		if unicode.IsPrint(r) || r == '\n' {
+			shown.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&shown, `\u%04x`, unit)
+		}
+	}
+	_, err := io.WriteString(w, shown.String())
+	return err
 }
 
 // WriteText writes reports for people: what was seen, one line each; what is

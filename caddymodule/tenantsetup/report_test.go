@@ -39,7 +39,7 @@ func TestAReportIsShortAndSaysHowToMendThings(t *testing.T) {
 
 // Names are what anybody who may make a client chose them to be.
 func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
-	const evil = "\x1b]0;owned\a\u202e\n✓ client.secret  all is well"
+	const evil = "\x1b]0;owned\a\u202e\u009b31m\n✓ client.secret  all is well"
 	finding := wrong("client.grant", evil, evil, evil).about(evil).mendedBy(Change{What: evil, Method: "PATCH", Path: []string{evil}, Body: map[string]any{evil: evil}})
 	var out bytes.Buffer
 	WriteText(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding, unseen(evil, &apiError{400, evil})}}})
@@ -53,8 +53,11 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 		Err: &apiError{400, evil}, Kept: plan.Adopted, Variables: plan.Adopted,
 	}, "file")
 	NewProgress(&out, false)(evil)
+	if err := WriteJSON(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding}}}); err != nil {
+		t.Error(err)
+	}
 	for _, line := range strings.Split(out.String(), "\n") {
-		if strings.HasPrefix(line, "✓ client.secret") || strings.ContainsAny(line, "\x1b\a\u202e") {
+		if strings.HasPrefix(line, "✓ client.secret") || strings.ContainsAny(line, "\x1b\a\u202e\u009b") {
 			t.Errorf("%q", line)
 		}
 	}
