@@ -67,7 +67,7 @@ func partName(name string, part int) string {
 func (f *Flow) put(name, value string, end int64) ([]*http.Cookie, error) {
 	count := (len(value) + maxPart - 1) / maxPart
 	if count > maxParts {
-		return nil, errors.New("what the browser has to keep is too large: the My Account access token, or the scopes, are too long")
+		return nil, errors.New("what the browser has to keep is too large: Auth0's tokens, or the scopes, are too long")
 	}
 	life := max(time.Until(time.Unix(end, 0)), time.Second)
 	var cookies []*http.Cookie
