@@ -204,7 +204,7 @@ func TestReloadsLeakNothing(t *testing.T) {
 	p := startProxy(t, site)
 	p.connect(alice, google, calendar)
 	reload := func(n int) {
-		p.load(site, fmt.Sprintf("timeout %ds", n+1))
+		p.load(site, fmt.Sprintf("timeout %ds", n+10))
 		if got := p.get("/", p.token(alice)); got.Status != 200 {
 			t.Fatalf("status %d", got.Status)
 		}
