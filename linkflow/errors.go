@@ -152,6 +152,12 @@ func isConflict(err error) bool {
 	return ok && e.Status == http.StatusConflict
 }
 
+// isGone tells whether Auth0 says that there is no such user.
+func isGone(err error) bool {
+	e, ok := errors.AsType[*managementError](err)
+	return ok && e.Status == http.StatusNotFound
+}
+
 // managementRefusal is what to say when the Management API refuses or fails.
 func managementRefusal(err error, page message) *refusal {
 	if refused, ok := errors.AsType[*managementError](err); ok {

@@ -2,6 +2,7 @@ package linkflow
 
 import (
 	"errors"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -164,6 +165,17 @@ func TestAnIdentityThatBelongsToSomebodyIsNotLinked(t *testing.T) {
 			}})
 		})
 		w.browser().toMerge(w.link(w.alice(), calendar), "2").wantRefused(409, "several_identities")
+	})
+	t.Run("since this very page", func(t *testing.T) {
+		w := newLinkingWorld(t, nil)
+		alice := w.browser().toMerge(w.link(w.alice(), calendar), "1").want(200, "Make these one account?")
+		bob := w.browser().open(w.link(w.caller("auth0|bob", "demo-agent", nil), calendar).URL).press("", "").signIn("bob")
+		bob.press("action", "prove").choose("1").press("action", "merge").want(200, "is part of your account")
+		alice.press("action", "merge").wantRefused(409, "second_gone").want(409, "belongs to somebody already")
+		alice.open(w.site.URL+html.UnescapeString(goOnPattern.FindStringSubmatch(alice.body)[1])).want(200, "Add Google to your account?")
+		if n := len(w.identities("auth0|alice")); n != 1 {
+			t.Errorf("%d identities", n)
+		}
 	})
 	t.Run("since a moment ago", func(t *testing.T) {
 		network := &broken{}

@@ -22,10 +22,12 @@ func (f *Flow) bothSides(r *http.Request, s *flowState) (primary, second *user, 
 	if primary.has(proof.Subject) {
 		return primary, nil, nil
 	}
-	if second, err = f.readUser(r.Context(), proof.AccessToken, proof.Subject); err != nil {
-		return nil, nil, managementRefusal(err, pageAuth0Fails)
-	}
+	second, err = f.readUser(r.Context(), proof.AccessToken, proof.Subject)
 	switch {
+	case isGone(err) && !s.Linking.Tried: // somebody else's identity since the sign-in
+		return nil, nil, &refusal{page: pageIdentityTaken, reason: "second_gone", err: err}
+	case err != nil:
+		return nil, nil, managementRefusal(err, unreadable)
 	case len(second.identities) > 1: // it is somebody's primary one, or one of somebody's
 		return nil, nil, &refusal{page: pageIdentityTaken, reason: "several_identities"}
 	case second.identities[0].connection != s.Ticket.Connection:
