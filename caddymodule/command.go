@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,10 @@ application: the one that the configuration names by management, or the one in
 the environment variables AUTH0_MANAGEMENT_CLIENT_ID and
 AUTH0_MANAGEMENT_CLIENT_SECRET.
 
-They exit with 0 if all is well, with 1 if something is wrong or left to do, and
-with 2 if they could not run.`,
+doctor exits with 0 if nothing is wrong, and with 1 if something is. setup exits
+with 0 when it has planned, whatever there is to do; with --apply it exits with 0
+if that left nothing to do, and with 1 if it failed or left something to you. Both
+exit with 2 if they could not run.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.SilenceErrors, cmd.Args = true, noArguments
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -132,19 +135,18 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 	if err != nil {
 		return 0, err
 	}
-	tenantsetup.WritePlan(out, plan)
 	if !apply {
-		tenantsetup.WriteHint(out, plan)
+		tenantsetup.WritePlan(out, plan)
 		return tenantsetup.ExitOK, nil
 	}
-	var keep func(tenantsetup.Variables) error
+	var keep func(tenantsetup.Variables) ([]string, error)
 	if envFile != "" {
-		file, err := openPrivate(envFile)
+		file, there, err := openPrivate(envFile)
 		if err != nil {
 			return 0, err
 		}
 		defer file.Close()
-		keep = func(v tenantsetup.Variables) error { return tenantsetup.WriteVariables(file, v) }
+		keep = func(v tenantsetup.Variables) ([]string, error) { return tenantsetup.WriteVariables(file, v, there) }
 	}
 	outcome := plan.Apply(ctx, progress, keep)
 	progress("")
@@ -152,31 +154,33 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 	return plan.ExitCode(outcome), nil
 }
 
-// openPrivate opens a file to append lines to that is for its owner only.
-func openPrivate(name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names it
+// openPrivate opens a file to append lines to that is for its owner only, and
+// returns the lines that are there.
+func openPrivate(name string) (file *os.File, there string, err error) {
+	file, err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if err := errors.Join(file.Chmod(0o600), endLine(file)); err != nil { // it may be older
+	there, err = readLines(file)
+	if err := errors.Join(err, file.Chmod(0o600)); err != nil { // it may be older
 		_ = file.Close()
-		return nil, err
+		return nil, "", err
 	}
-	return file, nil
+	return file, there, nil
 }
 
-// endLine ends the last line of a file that somebody left without an end.
-func endLine(file *os.File) error {
+// readLines reads a file, and ends a last line that somebody left without an end.
+func readLines(file *os.File) (string, error) {
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
-		return err
+		return "", err
 	}
-	last := make([]byte, 1)
-	if _, err := file.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
-		return err
+	data, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size()))
+	if err != nil || bytes.HasSuffix(data, []byte("\n")) {
+		return string(data), err
 	}
 	_, err = file.WriteString("\n")
-	return err
+	return string(data) + "\n", err
 }
 
 // errSomethingWrong makes Caddy exit with 1; what is wrong has been printed.

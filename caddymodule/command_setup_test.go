@@ -87,8 +87,13 @@ func TestSetupFromAnEmptyTenantToTheWholeFlow(t *testing.T) {
 		t.Fatalf("exit %d\n%s%s", code, planned, errOut)
 	}
 	code, out, errOut := command(t, t.Context(), config, "setup", "--create-agent", "--apply", "--env-file", file)
-	if code != 0 {
+	if code != 0 || strings.Contains(out, "Would") || !strings.Contains(out, "✓ appended to "+file+": AUTH0_CLIENT_ID AUTH0_CLIENT_SECRET ") {
 		t.Fatalf("exit %d\n%s%s", code, out, errOut)
+	}
+	kept, _ := os.ReadFile(file)
+	code, again, errOut := command(t, t.Context(), config, "setup", "--create-agent", "--apply", "--env-file", file)
+	if now, err := os.ReadFile(file); code != 0 || err != nil || string(now) != string(kept) || strings.Contains(again, "appended") {
+		t.Fatalf("what is in the file is written again: exit %d\n%s%s", code, again, errOut)
 	}
 	for name, value := range readEnvironment(t, file) {
 		t.Setenv(name, value)

@@ -186,6 +186,13 @@ func TestDoctorEndsAtOnceWhenItIsInterrupted(t *testing.T) {
 	}
 }
 
+func TestTheCommandsHelpSaysWhatAPlansExitCodeMeans(t *testing.T) {
+	long := caddycmd.Commands()["token-vault"].Long
+	if !strings.Contains(long, "0 when it has planned") {
+		t.Error(long)
+	}
+}
+
 func TestDoctorUsesTheManagementClientOfTheConfiguration(t *testing.T) {
 	tenant := commandTenant(t, nil)
 	config := strings.Replace(commandCaddyfile(tenant), "allow_clients", "management tenant-management {env.MANAGEMENT_SECRET}\n\t\tallow_clients", 1)

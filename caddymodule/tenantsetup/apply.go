@@ -23,9 +23,10 @@ type Outcome struct {
 	Err    error
 	Failed *Change
 	Left   []Change
-	// Kept are what the configuration needs that is new to it, as far as somebody
-	// keeps it; Variables are the others, which have to be shown.
-	Kept, Variables []Variables
+	// Kept are the environment variables that somebody keeps for the configuration;
+	// Variables are the others, which have to be shown.
+	Kept      []string
+	Variables []Variables
 }
 
 // Variables are the id and the secret of an application, with the environment
@@ -40,19 +41,20 @@ type Variables struct {
 
 // Apply makes the changes one after the other, and ends at the first that fails:
 // what was done stays, and the next run finds it. keep, if there is one, is told of
-// variables as soon as they are known: Auth0 shows a new secret once.
-func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables) error) (out Outcome) {
+// variables as soon as they are known, since Auth0 shows a new secret once, and
+// returns the names of those that it has written.
+func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables) (names []string, err error)) (out Outcome) {
 	remember := func(v Variables) error {
 		if keep == nil {
 			out.Variables = append(out.Variables, v)
 			return nil
 		}
-		err := keep(v)
+		names, err := keep(v)
 		if err != nil {
 			out.Variables = append(out.Variables, v)
 			return err
 		}
-		out.Kept = append(out.Kept, v)
+		out.Kept = append(out.Kept, names...)
 		return nil
 	}
 	for _, v := range p.Adopted {

@@ -8,9 +8,30 @@ import (
 	"strings"
 )
 
-// WritePlan writes what there is, what setup would do, and what it leaves to
-// people.
+// WritePlan writes what there is, what setup would do, what it leaves to people,
+// and how to go on.
 func WritePlan(w io.Writer, plan *Plan) {
+	writeThere(w, plan)
+	for i := range plan.Changes {
+		writeChange(w, &plan.Changes[i])
+	}
+	writeByHand(w, plan)
+	switch len(plan.Changes) {
+	case 0:
+		fmt.Fprintf(w, "\n%s\n", nothingToDo)
+		return
+	case 1:
+		fmt.Fprintf(w, "\nOne change.\n")
+	default:
+		fmt.Fprintf(w, "\n%d changes.\n", len(plan.Changes))
+	}
+	fmt.Fprintf(w, "Nothing has been changed. The same command with --apply does it.\n")
+}
+
+const nothingToDo = "There is nothing to set up."
+
+// writeThere writes what there is.
+func writeThere(w io.Writer, plan *Plan) {
 	fmt.Fprintf(w, "Auth0 tenant %s (%s)\n", printable(plan.Needs.Issuer), printable(plan.Needs.Tenant))
 	if len(plan.Exists) > 0 {
 		fmt.Fprintf(w, "\nAs it should be:\n")
@@ -26,29 +47,16 @@ func WritePlan(w io.Writer, plan *Plan) {
 	for _, v := range plan.Adopted {
 		fmt.Fprintf(w, "\nAlready there, under another id than the configuration's: %s=%s\n", v.IDVariable, printable(v.ID))
 	}
-	for i := range plan.Changes {
-		writeChange(w, &plan.Changes[i])
-	}
-	if len(plan.ByHand) > 0 {
-		fmt.Fprintf(w, "\nLeft to you:\n\n")
-		for _, f := range plan.ByHand {
-			writeFinding(w, f, 0)
-		}
-	}
-	switch len(plan.Changes) {
-	case 0:
-		fmt.Fprintf(w, "\nThere is nothing to set up.\n")
-	case 1:
-		fmt.Fprintf(w, "\nOne change.\n")
-	default:
-		fmt.Fprintf(w, "\n%d changes.\n", len(plan.Changes))
-	}
 }
 
-// WriteHint says how a plan is carried out.
-func WriteHint(w io.Writer, plan *Plan) {
-	if len(plan.Changes) > 0 {
-		fmt.Fprintf(w, "Nothing has been changed. The same command with --apply does it.\n")
+// writeByHand writes what is left to people.
+func writeByHand(w io.Writer, plan *Plan) {
+	if len(plan.ByHand) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nLeft to you:\n\n")
+	for _, f := range plan.ByHand {
+		writeFinding(w, f, 0)
 	}
 }
 
@@ -66,10 +74,14 @@ func writeChange(w io.Writer, c *Change) {
 	}
 }
 
-// WriteOutcome writes what was done, what was not, how to go on, and what there is
-// to put into the environment; file is where some of that is kept.
+// WriteOutcome writes what there was, what was done, what was not, how to go on, and
+// what there is to put into the environment; file is where some of that is kept.
 func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
+	writeThere(w, plan)
 	fmt.Fprintln(w)
+	if len(plan.Changes) == 0 {
+		fmt.Fprintln(w, nothingToDo)
+	}
 	for _, c := range out.Done {
 		fmt.Fprintf(w, "✓ %s %s\n", either(c.creates(), "created", "changed"), printable(c.What))
 	}
@@ -77,9 +89,10 @@ func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
 		fmt.Fprintf(w, "✗ %s: Auth0 does not let a program do this\n    Dashboard  %s\n", printable(c.What), printable(c.Dashboard))
 	}
 	writeFailure(w, out)
-	for _, v := range out.Kept {
-		fmt.Fprintf(w, "✓ appended to %s: %s\n", printable(file), strings.TrimRight(v.IDVariable+" "+v.SecretVariable, " "))
+	if len(out.Kept) > 0 {
+		fmt.Fprintf(w, "✓ appended to %s: %s\n", printable(file), printable(strings.Join(out.Kept, " ")))
 	}
+	writeByHand(w, plan)
 	writeEnvironment(w, out.Variables)
 	for _, c := range out.Done {
 		if c.as == newLink {
@@ -88,7 +101,7 @@ func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
 				"    Dashboard  Applications > Applications > %s > Connections\n", name, name)
 		}
 	}
-	if out.Err == nil && len(out.Kept)+len(out.Variables) > 0 {
+	if out.Err == nil && len(out.Kept)+len(out.Variables)+len(plan.Adopted) > 0 {
 		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says whether all is well.\n")
 	}
 }
@@ -117,21 +130,29 @@ func writeEnvironment(w io.Writer, variables []Variables) {
 	fmt.Fprintf(w, "\n# For Caddy's environment. New secrets are shown this once. An id that the\n"+
 		"# configuration spells out has to be changed there.\n")
 	for _, v := range variables {
-		_ = WriteVariables(w, v)
+		_, _ = WriteVariables(w, v, "")
 	}
 }
 
-// WriteVariables writes lines for a shell, or for Caddy's --envfile. The secret
+// WriteVariables writes lines for a shell, or for Caddy's --envfile, after those
+// that are there, and returns the names of the variables that they set. The secret
 // is there in clear, and nowhere else.
-func WriteVariables(w io.Writer, v Variables) error {
+func WriteVariables(w io.Writer, v Variables, there string) (names []string, err error) {
 	lines := "export " + v.IDVariable + "=" + quote(printable(v.ID)) + "\n"
+	known := strings.Contains("\n"+there, "\n"+lines)
+	if known {
+		lines = ""
+	} else {
+		names = append(names, v.IDVariable)
+	}
 	switch secret := v.Secret.Reveal(); {
 	case v.SecretVariable == "":
 	case secret != "" && printable(secret) == secret: // Auth0's are letters, digits, - and _
 		lines += "export " + v.SecretVariable + "=" + quote(secret) + "\n"
-	default:
+		names = append(names, v.SecretVariable)
+	case !known: // with a known id came its secret, or this line
 		lines += "# " + v.SecretVariable + ": Applications > Applications > (" + printable(v.ID) + ") > Settings > Client Secret\n"
 	}
-	_, err := io.WriteString(w, lines)
-	return err
+	_, err = io.WriteString(w, lines)
+	return names, err
 }

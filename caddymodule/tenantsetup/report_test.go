@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	WritePlan(&out, plan)
 	WriteOutcome(&out, plan, Outcome{
 		Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes,
-		Err: &apiError{400, evil}, Kept: plan.Adopted, Variables: plan.Adopted,
+		Err: &apiError{400, evil}, Kept: []string{evil}, Variables: plan.Adopted,
 	}, "file")
 	NewProgress(&out, false)(evil)
 	if err := WriteJSON(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding}}}); err != nil {
@@ -59,6 +60,60 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	for _, line := range strings.Split(out.String(), "\n") {
 		if strings.HasPrefix(line, "✓ client.secret") || strings.ContainsAny(line, "\x1b\a\u202e\u009b") {
 			t.Errorf("%q", line)
+		}
+	}
+}
+
+// A plan says what would be done, and an outcome what was; neither says both.
+func TestAnOutcomeSaysOnceWhatWasDone(t *testing.T) {
+	plan := &Plan{
+		Needs: &Needs{Tenant: "default", Issuer: "https://tenant.example.com/"}, Exists: []Finding{fine("discovery", "")},
+		Changes: []Change{{What: "API a", Method: "POST", Path: []string{"resource-servers"}, Body: map[string]any{}}},
+		ByHand:  []Finding{wrong("tenant.mfa_policy", "Always", "Never", "Security")},
+	}
+	var out bytes.Buffer
+	WriteOutcome(&out, plan, Outcome{Done: plan.Changes, Kept: []string{"AUTH0_CLIENT_ID"}}, "new.env")
+	const want = `Auth0 tenant https://tenant.example.com/ (default)
+
+As it should be:
+    discovery
+
+✓ created API a
+✓ appended to new.env: AUTH0_CLIENT_ID
+
+Left to you:
+
+✗ tenant.mfa_policy  Always
+    expected   Never
+    Dashboard  Security
+
+With these in the environment, token-vault doctor says whether all is well.
+`
+	if out.String() != want {
+		t.Errorf("got:\n%s", out.String())
+	}
+}
+
+func TestVariablesAreWrittenOnce(t *testing.T) {
+	fresh := Variables{IDVariable: "ID", ID: "abc", SecretVariable: "SECRET", Secret: vault.NewSecret("hidden")}
+	adopted := Variables{IDVariable: "ID", ID: "abc", SecretVariable: "SECRET"}
+	const both = "export ID=abc\nexport SECRET=hidden\n"
+	for _, c := range []struct {
+		name  string
+		v     Variables
+		there string
+		want  string
+		names []string
+	}{
+		{"a new application", fresh, "", both, []string{"ID", "SECRET"}},
+		{"one that is in the file", adopted, "# by hand\n" + both, "", nil},
+		{"one whose secret nobody knows", adopted, "", "export ID=abc\n# SECRET: Applications > Applications > (abc) > Settings > Client Secret\n", []string{"ID"}},
+		{"another than the file's", fresh, "export ID=abcd\nXexport ID=abc\n", both, []string{"ID", "SECRET"}},
+	} {
+		var out bytes.Buffer
+		names, err := WriteVariables(&out, c.v, c.there)
+		if err != nil || out.String() != c.want || !slices.Equal(names, c.names) {
+			t.Errorf("%s: %q, %v, wrote %q", c.name, names, err, out.String())
 		}
 	}
 }

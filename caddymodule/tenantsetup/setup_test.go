@@ -38,7 +38,7 @@ func prepare(t *testing.T, n *Needs) *Plan {
 // into the environment.
 func carryOut(t *testing.T, ctx context.Context, n *Needs, plan *Plan, progress Progress) Outcome {
 	t.Helper()
-	return plan.Apply(ctx, progress, func(v Variables) error {
+	return plan.Apply(ctx, progress, func(v Variables) ([]string, error) {
 		switch v.IDVariable {
 		case "AUTH0_CLIENT_ID":
 			n.Exchange.ID = v.ID
@@ -53,7 +53,7 @@ func carryOut(t *testing.T, ctx context.Context, n *Needs, plan *Plan, progress 
 		default:
 			n.Agents = []string{v.ID}
 		}
-		return nil
+		return []string{v.IDVariable}, nil
 	})
 }
 
@@ -274,7 +274,7 @@ func TestCtrlCEndsASetupAndTellsWhatWasDone(t *testing.T) {
 			cancel()
 		}
 	})
-	if len(out.Done) != 2 || out.Err == nil || len(out.Kept) != 1 || out.Kept[0].Secret.Reveal() == "" {
+	if len(out.Done) != 2 || out.Err == nil || len(out.Kept) != 1 || n.Exchange.Secret.Reveal() == "vault-exchange-secret" {
 		t.Errorf("%+v", out)
 	}
 }
@@ -284,7 +284,7 @@ func TestCtrlCEndsASetupAndTellsWhatWasDone(t *testing.T) {
 func TestASecretThatCannotBeKeptIsShown(t *testing.T) {
 	tenant := start(t, empty)
 	plan := prepare(t, managed(tenant))
-	out := plan.Apply(t.Context(), silent, func(Variables) error { return errors.New("no space left on device") })
+	out := plan.Apply(t.Context(), silent, func(Variables) ([]string, error) { return nil, errors.New("no space left on device") })
 	var told bytes.Buffer
 	WriteOutcome(&told, plan, out, "auth0.env")
 	cfg := tenant.Config()
