@@ -186,6 +186,25 @@ func TestDoctorEndsAtOnceWhenItIsInterrupted(t *testing.T) {
 	}
 }
 
+// The environment may name the configuration's own management client, or one of the
+// operator's that tells nothing about it.
+func TestDoctorLooksWhetherTheConfigurationsManagementClientMayLink(t *testing.T) {
+	tenant := commandTenant(t, nil)
+	t.Setenv("AUTH0_MANAGEMENT_CLIENT_ID", "tenant-management")
+	t.Setenv("AUTH0_MANAGEMENT_CLIENT_SECRET", "tenant-management-secret")
+	t.Setenv("LINKER_SECRET", "any")
+	config := strings.Replace(commandCaddyfile(tenant), "origin", "via management\n\t\t\ttrust_email nowhere\n\t\t\torigin", 1)
+	for linker, want := range map[string]string{
+		"tenant-management": "✓ management.linking ",
+		"linker":            "? not seen: whether linker, the configuration's management, may link identities",
+	} {
+		code, out, errOut := command(t, t.Context(), strings.Replace(config, "allow_clients", "management "+linker+" {env.LINKER_SECRET}\n\t\tallow_clients", 1), "doctor")
+		if code != 1 || !strings.Contains(out, want) || !strings.Contains(out, "nowhere: no connection nowhere, which trust_email names") {
+			t.Errorf("%s: exit %d\n%s%s", linker, code, out, errOut)
+		}
+	}
+}
+
 func TestTheCommandsHelpSaysWhatAPlansExitCodeMeans(t *testing.T) {
 	long := caddycmd.Commands()["token-vault"].Long
 	if !strings.Contains(long, "0 when it has planned") {

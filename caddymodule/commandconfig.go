@@ -15,11 +15,11 @@ import (
 )
 
 // The environment variables of the README's table.
-const ( //nolint:gosec // names, no credentials
+const (
 	envClientID         = "AUTH0_CLIENT_ID"
-	envClientSecret     = "AUTH0_CLIENT_SECRET"
+	envClientSecret     = "AUTH0_CLIENT_SECRET" //nolint:gosec // a name
 	envLinkClientID     = "AUTH0_LINK_CLIENT_ID"
-	envLinkClientSecret = "AUTH0_LINK_CLIENT_SECRET"
+	envLinkClientSecret = "AUTH0_LINK_CLIENT_SECRET" //nolint:gosec // a name
 	envManagementID     = "AUTH0_MANAGEMENT_CLIENT_ID"
 	envManagementSecret = "AUTH0_MANAGEMENT_CLIENT_SECRET"
 )
@@ -97,7 +97,7 @@ func (f *commandFlags) addManagement(n *tenantsetup.Needs) error {
 		if secret == "" {
 			return fmt.Errorf("%s: required with a management client id", envManagementSecret)
 		}
-		n.Management, n.ManagementLinks = tenantsetup.Client{ID: id, Secret: vault.NewSecret(secret)}, false
+		n.Management = tenantsetup.Client{ID: id, Secret: vault.NewSecret(secret)}
 	}
 	if configured := n.Management.SecretVariable != ""; configured && (n.Management.ID == "" || n.Management.Secret.Reveal() == "") {
 		return fmt.Errorf("tenant %s: management: the id or the secret is missing or empty", n.Tenant)

@@ -114,7 +114,7 @@ func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenan
 		if n.Link, err = t.Link.needs(repl, beforeSetup, n.AgentNames); err != nil {
 			return nil, fmt.Errorf("link: %w", err)
 		}
-		n.ManagementLinks = t.Management != nil
+		n.Linker = n.Management.ID
 	}
 	return n, addRoutes(n, repl, t.AllowClients, routes)
 }
@@ -175,7 +175,7 @@ func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (t
 }
 
 func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool, names map[string]string) (*tenantsetup.Link, error) {
-	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: l.Via}
+	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: l.Via, TrustEmail: l.TrustEmail}
 	var origin string
 	if err := expandAll(repl, []expansion{{"origin", l.Origin, &origin}}); err != nil {
 		return nil, err

@@ -18,7 +18,10 @@ func checkConnections(n *Needs, o *observed) (findings []Finding) {
 }
 
 func checkConnection(n *Needs, o *observed, name string) []Finding {
-	ids := []string{"connection.exists", "connection.active", "connection.enabled"}
+	ids := []string{"connection.exists", "connection.login"}
+	if n.inRoute(name) {
+		ids = []string{"connection.exists", "connection.active", "connection.enabled"}
+	}
 	var findings []Finding
 	switch c := o.connections[name]; {
 	case o.management != nil:
@@ -26,18 +29,32 @@ func checkConnection(n *Needs, o *observed, name string) []Finding {
 	case c.err != nil:
 		findings = unseenAll(c.err, ids...)
 	case c.value == nil:
-		findings = []Finding{wrong("connection.exists", "no connection "+name, "a connection of this name, with a client of yours at the provider",
-			"Authentication > Social > Create Connection")}
+		findings = []Finding{missingConnection(n, name)}
 	default:
-		findings = append([]Finding{fine("connection.exists", "strategy "+c.value.Strategy), checkKeysOf(c.value), checkActive(c.value), checkOffline(c.value)},
-			checkEnabled(n, o, c.value)...)
-		findings = append(findings, checkScopes(n, c.value)...)
+		findings = []Finding{fine("connection.exists", "strategy "+c.value.Strategy)}
+		if n.inRoute(name) {
+			findings = append(findings, checkRouted(n, o, c.value)...)
+		}
 		findings = append(findings, checkLogin(n, c.value)...)
 	}
 	for i := range findings {
 		findings[i].Subject = name
 	}
 	return findings
+}
+
+func missingConnection(n *Needs, name string) Finding {
+	const id, found = "connection.exists", "no connection "
+	if !n.inRoute(name) {
+		return wrong(id, found+name+", which trust_email names", "another name in trust_email, or a connection of this one", "Authentication")
+	}
+	return wrong(id, found+name, "a connection of this name, with a client of yours at the provider", "Authentication > Social > Create Connection")
+}
+
+// checkRouted is about a connection whose accounts agents use.
+func checkRouted(n *Needs, o *observed, c *connection) []Finding {
+	findings := append([]Finding{checkKeysOf(c), checkActive(c), checkOffline(c)}, checkEnabled(n, o, c)...)
+	return append(findings, checkScopes(n, c)...)
 }
 
 func pageOf(c *connection) string { return "Authentication > Social > " + c.Name }

@@ -1,7 +1,9 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -18,14 +20,52 @@ func checkLinking(n *Needs, o *observed) (findings []Finding) {
 			findings = append(findings, unseen("link.par", errors.New("authorization requests cannot be pushed, so ID tokens travel in URLs")))
 		}
 	}
-	if !n.ManagementLinks || o.management != nil {
-		return findings
+	return append(append(findings, checkUsersAPI(n, o)...), checkLinker(n, o)...)
+}
+
+// checkLinker is about the machine that links where the person's own token may not.
+func checkLinker(n *Needs, o *observed) []Finding {
+	const id = "management.linking"
+	switch {
+	case n.Linker == "":
+		return nil
+	case n.Linker != n.Management.ID:
+		return []Finding{unseen(id, fmt.Errorf("whether %s, the configuration's management, may link identities: %s looks in its place", n.Linker, n.Management.ID))}
+	case o.management != nil:
+		return nil // management.credentials says so
 	}
 	if missing := o.lacks("read:users", "update:users"); missing != nil {
-		return append(findings, wrong("management.linking", n.Management.ID+" lacks "+strings.Join(missing, " "),
-			"read:users update:users, to link identities", managementWhere))
+		return []Finding{wrong(id, n.Linker+" lacks "+strings.Join(missing, " "), "read:users update:users, to link identities", managementWhere)}
 	}
-	return append(findings, fine("management.linking", n.Management.ID+" may link identities"))
+	return []Finding{fine(id, n.Linker+" may link identities")}
+}
+
+// checkUsersAPI: who links identities signs in for a token of the Management API,
+// which is good for their own user. Whether Auth0 shows who may have such tokens,
+// and lets a program change it, is not known, so setup leaves it to people.
+func checkUsersAPI(n *Needs, o *observed) []Finding {
+	const id = "management_api.user_access"
+	if err := cmp.Or(o.management, o.apis.err); err != nil {
+		return unseenAll(err, id)
+	}
+	rs := cmp.Or(o.apis.value[n.Issuer+"api/v2/"], o.apis.value[n.managementIssuer()+"api/v2/"])
+	if rs.GetSubjectTypeAuthorization().GetUser().GetPolicy() == "" {
+		return unseenAll(errors.New("whether people get their own tokens of the Management API, which linking takes"), id)
+	}
+	findings := []Finding{checkUserAccess(id, rs)}
+	switch {
+	case userPolicy(rs) != "require_client_grant" || o.clients.value[n.Link.Client.ID] == nil:
+		return findings
+	case o.grants.err != nil:
+		return append(findings, unseen("management_api.grant", o.grants.err))
+	}
+	scopes := []string{"read:current_user"}
+	if n.Link.Via == "management" { // with link_account the Action links
+		scopes = append(scopes, "update:current_user_identities")
+	}
+	grant := checkGrant("management_api", n.Link.Client.ID, scopes, o, rs)
+	grant.byHand = true
+	return append(findings, grant)
 }
 
 // checkLogin: who links an identity signs in through the connection.
@@ -37,6 +77,6 @@ func checkLogin(n *Needs, c *connection) []Finding {
 	case c.Authentication == nil || c.Authentication.GetActive():
 		return []Finding{fine(id, "people may sign in through it")}
 	}
-	return []Finding{wrong(id, "people may not sign in through it, so they cannot link it", "the purpose Authentication and Connected Accounts", pageOf(c)+" > Settings > Purpose").
+	return []Finding{wrong(id, "people may not sign in through it, so they cannot link it", "a purpose with Authentication", pageOf(c)+" > Settings > Purpose").
 		mendedBy(patchConnection(c, map[string]any{"authentication": map[string]any{"active": true}}))}
 }

@@ -100,7 +100,7 @@ func checkManagement(n *Needs, o *observed) []Finding {
 			"the id and secret of a machine-to-machine application that may use the Management API", managementWhere)}
 	}
 	findings := []Finding{fine("management.credentials", n.Management.ID+" may use the Management API")}
-	if missing := o.lacks(readScopes...); missing != nil {
+	if missing := o.lacks(n.readScopes()...); missing != nil {
 		findings = append(findings, unseen("management.scopes", fmt.Errorf("%s lacks %s", n.Management.ID, strings.Join(missing, " "))))
 	}
 	return findings

@@ -121,7 +121,25 @@ var broken = []struct {
 	{name: "a management client that may not link identities", check: "management.linking", tenant: func(cfg *auth0test.Config) {
 		i := slices.IndexFunc(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "tenant-management" })
 		cfg.ClientGrants[i].Scope = without(cfg.ClientGrants[i].Scope, func(s string) bool { return s == "update:users" })
-	}, needs: func(n *Needs) { n.Link.Via, n.ManagementLinks = "link_account", true }},
+	}, needs: func(n *Needs) { n.Link.Via, n.Linker = "link_account", "tenant-management" }},
+	{name: "no such connection in trust_email", check: "connection.exists", needs: func(n *Needs) {
+		n.Link.Via, n.Link.TrustEmail = "management", []string{"google-oauth2", "nowhere"}
+	}},
+	{name: "a connection in trust_email that nobody may sign in through", check: "connection.login", tenant: func(cfg *auth0test.Config) {
+		cfg.Connections = append(cfg.Connections, auth0test.Connection{ID: "con_staff", Name: "staff", Strategy: "github", Authentication: &auth0test.Active{Active: false}})
+	}, needs: func(n *Needs) { n.Link.Via, n.Link.TrustEmail = "management", []string{"staff"} }},
+	{name: "a Management API closed to users", check: "management_api.user_access", tenant: func(cfg *auth0test.Config) {
+		managementAPI(cfg, "deny_all")
+	}, needs: func(n *Needs) { n.Link.Via = "link_account" }},
+	{name: "pages without access to the Management API", check: "management_api.grant", tenant: func(cfg *auth0test.Config) {
+		managementAPI(cfg, "require_client_grant")
+	}, needs: func(n *Needs) { n.Link.Via = "management" }},
+	{name: "pages that may not link", check: "management_api.scopes", tenant: func(cfg *auth0test.Config) {
+		managementAPI(cfg, "require_client_grant")
+		cfg.ClientGrants = append(cfg.ClientGrants, auth0test.ClientGrant{
+			ID: "cgr_linkpagesmanagement", ClientID: "link-pages", Audience: "{tenant}/api/v2/", Scope: []string{"read:current_user"}, SubjectType: "user",
+		})
+	}, needs: func(n *Needs) { n.Link.Via = "management" }},
 	{name: "keys of another algorithm only", check: "keys", needs: func(n *Needs) { n.Algorithms = []string{"ES256"} }, tenant: func(cfg *auth0test.Config) {
 		apiOf(cfg, audience).SigningAlg = "ES256"
 	}},
@@ -131,6 +149,33 @@ var broken = []struct {
 
 func requireGrant(cfg *auth0test.Config) {
 	apiOf(cfg, audience).SubjectTypeAuthorization = &auth0test.SubjectTypeAuthorization{User: &auth0test.AccessPolicy{Policy: "require_client_grant"}}
+}
+
+// managementAPI sets who may have users' tokens of the Management API.
+func managementAPI(cfg *auth0test.Config, policy string) {
+	cfg.ResourceServers = append(cfg.ResourceServers, auth0test.ResourceServer{
+		Name: "Auth0 Management API", Identifier: "{tenant}/api/v2/",
+		SubjectTypeAuthorization: &auth0test.SubjectTypeAuthorization{User: &auth0test.AccessPolicy{Policy: policy}},
+	})
+}
+
+// What linking identities takes and the tenant does not show is named as such.
+func TestDoctorSaysWhatItCannotSeeOfLinking(t *testing.T) {
+	n := managed(start(t, nil))
+	n.Link.Via, n.Linker = "management", "another-machine"
+	report, err := Examine(t.Context(), n, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unknown []string
+	for _, f := range report.Findings {
+		if f.Status != StatusOK {
+			unknown = append(unknown, string(f.Status)+" "+f.Check)
+		}
+	}
+	if want := []string{"unknown management_api.user_access", "unknown management.linking"}; !slices.Equal(unknown, want) {
+		t.Errorf("got %q, want %q", unknown, want)
+	}
 }
 
 // Each setting that is wrong is named, and no other; setup mends it, or says that

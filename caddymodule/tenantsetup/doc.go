@@ -21,7 +21,7 @@
 //	clock                        this machine's clock is right
 //	management.credentials       Auth0 accepts the management client
 //	management.scopes            its token shows the settings
-//	management.linking           and may link identities, where the pages do
+//	management.linking           the configuration's may link identities, where the pages do
 //	api.exists                   an API has the audience as its identifier
 //	api.signing_alg              its tokens are signed as the configuration wants
 //	api.user_access              applications may have users' tokens of it
@@ -42,12 +42,16 @@
 //	link.secret                  Auth0 accepts the configured secret
 //	link.action                  the account-linking Action is there; nobody can see that
 //	link.par                     ID tokens stay out of the URLs of link_account
+//	management_api.user_access   people who link identities may have tokens of their own of it
+//	management_api.grant         the link pages' application may, where that takes a grant
+//	management_api.subject_type  that grant is not stored as client access
+//	management_api.scopes        it has what linking takes
 //	my_account.active            the My Account API is active
 //	my_account.user_access       applications may have users' tokens of it
 //	my_account.grant             the link pages' application may
 //	my_account.subject_type      that grant is not stored as client access
 //	my_account.scopes            it has the three scopes of connected accounts
-//	connection.exists            the connection of a route exists
+//	connection.exists            the connection of a route, or of trust_email, exists
 //	connection.keys              it has a client of its own at the provider
 //	connection.active            Connected Accounts is on
 //	connection.offline_access    it asks for refresh tokens

@@ -15,6 +15,8 @@ type Report struct {
 	// Managed is whether the Management API was asked.
 	Managed  bool      `json:"managed"`
 	Findings []Finding `json:"findings"`
+
+	scopes []string // what seeing everything takes
 }
 
 // Examine checks a tenant against what a configuration needs of it. It changes
@@ -25,7 +27,7 @@ func Examine(ctx context.Context, n *Needs, progress Progress) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Report{Tenant: n.Tenant, Issuer: n.Issuer, Managed: a != nil, Findings: check(n, o)}, nil
+	return &Report{Tenant: n.Tenant, Issuer: n.Issuer, Managed: a != nil, Findings: check(n, o), scopes: n.readScopes()}, nil
 }
 
 // examine asks the tenant all that checks need. The api is nil without

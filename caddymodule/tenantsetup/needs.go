@@ -38,8 +38,9 @@ type Needs struct {
 	// Management is the machine client for the Management API; its zero value
 	// means that there is none.
 	Management Client
-	// ManagementLinks is whether the pages may use that client to link identities.
-	ManagementLinks bool
+	// Linker is the id of the machine client with which the pages may link
+	// identities: the configuration's, which Management need not be. Default: none.
+	Linker string
 	// User is the person that doctor is asked about: a user id or an e-mail
 	// address. Default: nobody.
 	User string
@@ -72,6 +73,8 @@ type Link struct {
 	// Via is how accounts are connected: connected_accounts, or link_account or
 	// management, which link identities first.
 	Via string
+	// TrustEmail are the connections that are believed about e-mail addresses.
+	TrustEmail []string
 }
 
 // identities tells whether the pages link identities.
@@ -85,15 +88,28 @@ type Route struct {
 	Scopes     []string
 }
 
-// connections returns the names of the connections, each once.
-func (n *Needs) connections() []string {
-	var names []string
+// connections returns the names of the connections, each once: those of routes,
+// and those that the pages trust.
+func (n *Needs) connections() (names []string) {
+	add := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	for _, route := range n.Routes {
-		if !slices.Contains(names, route.Connection) {
-			names = append(names, route.Connection)
+		add(route.Connection)
+	}
+	if n.Link != nil {
+		for _, name := range n.Link.TrustEmail {
+			add(name)
 		}
 	}
 	return names
+}
+
+// inRoute tells whether some route uses a connection.
+func (n *Needs) inRoute(connection string) bool {
+	return slices.ContainsFunc(n.Routes, func(r Route) bool { return r.Connection == connection })
 }
 
 // scopesOf returns all scopes that routes need on a connection, each once.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/auth0/go-auth0/management"
 )
@@ -59,6 +60,14 @@ var errNoCredentials = errors.New("needs Management credentials")
 var readScopes = []string{
 	"read:clients", "read:client_grants", "read:resource_servers", "read:connections",
 	"read:mfa_policies", "read:tenant_settings",
+}
+
+// readScopes are what answering all that is asked takes.
+func (n *Needs) readScopes() []string {
+	if n.User == "" {
+		return readScopes
+	}
+	return append(slices.Clone(readScopes), "read:users")
 }
 
 // observe looks at the tenant, and changes nothing.

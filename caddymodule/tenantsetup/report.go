@@ -128,7 +128,7 @@ func writeUnseen(w io.Writer, report *Report) {
 		writeWrapped(w, checks[reason])
 		if reason == errNoCredentials.Error() {
 			fmt.Fprintf(w, "    That takes a machine-to-machine application for the Management API with\n")
-			writeWrapped(w, readScopes)
+			writeWrapped(w, report.scopes)
 			fmt.Fprintf(w, "    as management <id> <secret> in the configuration, or in the environment as\n"+
 				"    AUTH0_MANAGEMENT_CLIENT_ID and AUTH0_MANAGEMENT_CLIENT_SECRET.\n")
 		}

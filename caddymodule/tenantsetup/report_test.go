@@ -64,6 +64,23 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	}
 }
 
+func TestWithoutCredentialsTheScopesForWhatIsAskedAreNamed(t *testing.T) {
+	tenant := start(t, nil)
+	for _, user := range []string{"", "alice@example.com"} {
+		n := demo(tenant)
+		n.User = user
+		report, err := Examine(t.Context(), n, silent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		WriteText(&out, []*Report{report})
+		if !strings.Contains(out.String(), "read:clients") || strings.Contains(out.String(), "read:users") != (user != "") {
+			t.Errorf("asked about %q:\n%s", user, out.String())
+		}
+	}
+}
+
 // A plan says what would be done, and an outcome what was; neither says both.
 func TestAnOutcomeSaysOnceWhatWasDone(t *testing.T) {
 	plan := &Plan{
