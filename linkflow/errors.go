@@ -152,6 +152,12 @@ func isConflict(err error) bool {
 	return ok && e.Status == http.StatusConflict
 }
 
+// unanswered tells whether err leaves open what Auth0 did, or is still about to do.
+func unanswered(err error) bool {
+	e, ok := errors.AsType[*vault.Error](err)
+	return ok && (e.Code == vault.CodeTimeout || e.Code == vault.CodeUnavailable)
+}
+
 // isGone tells whether Auth0 says that there is no such user.
 func isGone(err error) bool {
 	e, ok := errors.AsType[*managementError](err)

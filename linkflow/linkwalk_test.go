@@ -253,6 +253,27 @@ func TestALinkingThatIsNotKnownToHaveHappenedIsFoundOutLater(t *testing.T) {
 	}
 }
 
+// A call that got no answer may be on its way still: that nothing is listed right
+// afterwards does not say that nothing will be.
+func TestALinkingWithoutAnAnswerIsNotToldAsUndone(t *testing.T) {
+	for name, f := range map[string]failure{"the connection breaks": {}, "a gateway gives up": {status: 504}} {
+		t.Run(name, func(t *testing.T) {
+			network := &broken{}
+			network.fail = func(_ int, r *http.Request) *failure {
+				if r.Method == http.MethodPost && network.posts() == 1 {
+					return &f
+				}
+				return nil
+			}
+			w := newLinkingWorld(t, through(network))
+			b := w.browser().toMerge(w.link(w.alice(), calendar), "").press("action", "merge").want(502, titleOf(pageUnclear))
+			w.wantUnlinked()
+			b.open(w.site.URL+html.UnescapeString(goOnPattern.FindStringSubmatch(b.body)[1])).want(200, "Make these one account?")
+			b.press("action", "merge").want(200, "is part of your account")
+		})
+	}
+}
+
 func TestTheMachineLinksOnlyWhereAPersonMayNot(t *testing.T) {
 	for name, c := range map[string]struct {
 		refuse  int

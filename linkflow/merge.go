@@ -105,6 +105,8 @@ func (f *Flow) merge(r *http.Request, s *flowState, seen string) answer {
 		return f.merged(r, s)
 	case failed == nil:
 		return f.notMerged(r, s, &refusal{page: pageNotLinked, reason: "not_linked"})
+	case unanswered(failed):
+		return f.notMerged(r, s, managementRefusal(failed, pageUnclear))
 	case isConflict(failed):
 		return f.notMerged(r, s, managementRefusal(failed, pageIdentityTaken))
 	}

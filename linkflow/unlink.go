@@ -210,10 +210,13 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 	if err != nil {
 		return f.notUnlinked(r, s, event, managementRefusal(errors.Join(failed, err), pageUnclear))
 	}
-	if u.has(sub) {
-		return f.notUnlinked(r, s, event, managementRefusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
+	switch {
+	case !u.has(sub):
+		return f.unlinked(r, s, candidate{i.connection, sub})
+	case unanswered(failed):
+		return f.notUnlinked(r, s, event, managementRefusal(failed, pageUnclear))
 	}
-	return f.unlinked(r, s, candidate{i.connection, sub})
+	return f.notUnlinked(r, s, event, managementRefusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
 }
 
 // unlinked ends the unlinking: Auth0 lists the identity no more.

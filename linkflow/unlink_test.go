@@ -123,7 +123,8 @@ func TestUnlinkingIsBelievedWhenAuth0DoesNotListTheIdentity(t *testing.T) {
 		gone         bool // in the end, having tried again
 	}{
 		"the answer is lost":                 {unlink: &failure{heard: true}, gone: true},
-		"it is not heard":                    {unlink: &failure{}, page: pageNotUnlinked},
+		"it is not heard, or not yet":        {unlink: &failure{}, page: pageUnclear},
+		"a failure answers":                  {unlink: &failure{status: 503}, page: pageUnclear},
 		"it is refused":                      {unlink: &failure{status: 400, body: `{"statusCode": 400}`}, page: pageNotUnlinked},
 		"it succeeds in words":               {unlink: &failure{status: 200, body: `[]`}, page: pageNotUnlinked},
 		"nobody can tell":                    {unlink: &failure{heard: true}, read: &failure{status: 503}, page: pageUnclear, gone: true},
