@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed pages
@@ -31,9 +32,19 @@ type pageSet struct {
 }
 
 // loadPages returns the pages as they come, with the files of own in place of
-// theirs; own may be nil. It tries each page, since a template shows some of its
-// faults only then.
+// theirs; own may be nil.
 func loadPages(own fs.FS) (*pageSet, error) {
+	if own == nil {
+		return sharedPages()
+	}
+	return makePages(own)
+}
+
+// sharedPages are made once: a configuration is loaded while requests wait.
+var sharedPages = sync.OnceValues(func() (*pageSet, error) { return makePages(nil) })
+
+// makePages tries each page, since a template shows some of its faults only then.
+func makePages(own fs.FS) (*pageSet, error) {
 	builtIn, err := fs.Sub(embedded, "pages")
 	if err != nil {
 		return nil, err
