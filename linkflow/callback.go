@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/oauth2"
+
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -138,17 +140,25 @@ func (f *Flow) lostFlow(r *http.Request, state string, err error) *refusal {
 	return no
 }
 
-// signedIn goes on after the login leg, if it was the ticket's user who signed
-// in. The link may have been forwarded.
-func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
+// redeem redeems the code of a sign-in, which has to be the ticket's user's: the
+// link may have been forwarded. id is nil if the flow ends, with that answer.
+func (f *Flow) redeem(r *http.Request, s *flowState, code string) (id *vault.IDToken, token *oauth2.Token, ended answer) {
 	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
 		no := loginRefusal(err)
 		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
-		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+		return nil, nil, f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
-		return f.wrongPerson(r, s, id)
+		return nil, nil, f.wrongPerson(r, s, id)
+	}
+	return id, token, answer{}
+}
+
+// signedIn goes on after the login leg.
+func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
+	if id, _, ended := f.redeem(r, s, code); id == nil {
+		return ended
 	}
 	cookies, err := f.keep(r, forConfirm, s)
 	if err != nil {

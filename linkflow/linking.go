@@ -66,14 +66,9 @@ func (f *Flow) beginLinking(r *http.Request, s *flowState, how signIn) answer {
 
 // signedInToLink goes on when the first sign-in is over.
 func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer {
-	id, token, err := f.finishLogin(r.Context(), s, code)
-	if err != nil {
-		no := loginRefusal(err)
-		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
-		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
-	}
-	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
-		return f.wrongPerson(r, s, id)
+	id, token, ended := f.redeem(r, s, code)
+	if id == nil {
+		return ended
 	}
 	s.Linking.AuthTime, s.Linking.MFA = authTime(id), id.MFA
 	f.outcomes.begin(s.Ticket)
