@@ -75,7 +75,7 @@ const (
 	headingStillOne      = "The accounts are still one"
 	wordsTwoSignIns      = "sign in twice"
 	wordsAtOnce          = "becomes a part of yours at once"
-	wordsNothingLost     = "No data"
+	wordsNothingLost     = "Nothing: applications have stored"
 	wordsSeparated       = "is an account of its own again"
 	wordsNoOtherWay      = "in no other way"
 
