@@ -47,7 +47,7 @@ var linkingPages = []struct {
 		}, headingChanged},
 		{"linking-not-linked", func(w *world, b *tab) {
 			b.toMerge(google, w.link(google.request).URL)
-			w.fault(auth0test.Fault{Path: "/api/v2/users/auth0|alice/identities", Status: new(http.StatusServiceUnavailable)})
+			w.fault(auth0test.Fault{Path: "/api/v2/users/auth0|alice/identities", Status: new(http.StatusForbidden)})
 			b.press(buttonMerge)
 		}, headingNotMadeOne},
 		{"linking-unclear", func(w *world, b *tab) { b.toUnclear(w) }, headingUnclear},
@@ -73,7 +73,7 @@ var linkingPages = []struct {
 		{"unlink", func(w *world, b *tab) { b.toIdentities(w).press(linkSeparate) }, github.heading(headingUnlink)},
 		{"not-unlinked", func(w *world, b *tab) {
 			b.toIdentities(w).press(linkSeparate).see(github.unlinkPage())
-			w.fault(auth0test.Fault{Path: "/api/v2/users/auth0|alice/identities/*", Status: new(http.StatusServiceUnavailable)})
+			w.fault(auth0test.Fault{Path: "/api/v2/users/auth0|alice/identities/*", Status: new(http.StatusForbidden)})
 			b.press(buttonSeparate)
 		}, headingStillOne},
 		{"unlinked", func(w *world, b *tab) {
