@@ -121,11 +121,9 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	token, errToken := one(values, "form")
-	action, errAction := one(values, "action")
-	id, errID := accountID(values)
-	if errors.Join(errToken, errAction, errID) != nil {
-		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
+	id, err := accountID(values)
+	if err != nil {
+		return f.refuse(r, Event{}, malformed())
 	}
 	s, err := f.session(r)
 	if nobody(err) {
@@ -133,10 +131,10 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 	} else if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "session"))
 	}
-	if err := f.checkForm(r, token, accountsRoute, s.ID); err != nil {
+	if err := f.checkForm(r, values.Get("form"), accountsRoute, s.ID); err != nil {
 		return f.refuse(r, s.about(Refused, ""), refusalOf(err, pageForeign, "form_token"))
 	}
-	switch {
+	switch action := values.Get("action"); {
 	case action == "sign_in":
 		return f.signInForAccounts(r, id)
 	case action == "sign_out":
@@ -144,7 +142,7 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 	case action == "disconnect" && s.ID != "":
 		return f.disconnect(r, s, id)
 	}
-	return f.refuse(r, s.about(Refused, ""), &refusal{page: pageBadRequest, reason: "form_malformed"})
+	return f.refuse(r, s.about(Refused, ""), malformed())
 }
 
 // signInForAccounts begins a sign-in; one that goes on with disconnecting an
@@ -169,7 +167,7 @@ func (f *Flow) signedInForAccounts(r *http.Request, flow *flowState, code string
 	s := newSession(flow.ID, id, token)
 	cookies, err := f.keepSession(r, s)
 	if err != nil {
-		return f.refuse(r, s.about(Fault, ""), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, flow)...)
+		return f.refuse(r, s.about(Fault, ""), notKept(err)).with(f.drop(r, flow)...)
 	}
 	f.tell(r.Context(), s.about(SignedIn, ""))
 	var query url.Values

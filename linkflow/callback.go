@@ -162,7 +162,7 @@ func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
 	}
 	cookies, err := f.keep(r, forConfirm, s)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	f.outcomes.begin(s.Ticket)
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))

@@ -1,7 +1,6 @@
 package linkflow
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 )
@@ -61,27 +60,20 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	id, errID := one(values, "flow")
-	token, errToken := one(values, "form")
-	action, errAction := one(values, "action")
-	account, errAccount := one(values, "account")
-	if errors.Join(errID, errToken, errAction, errAccount) != nil {
-		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
-	}
-	s, leg, err := f.flowOf(r, id, decisions...)
+	s, leg, err := f.flowOf(r, values.Get("flow"), decisions...)
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageNoFlow, "no_flow"))
 	}
-	if err := f.checkForm(r, token, "confirm", decided(s, leg, values)); err != nil {
+	if err := f.checkForm(r, values.Get("form"), "confirm", decided(s, leg, values)); err != nil {
 		return f.refuse(r, about(Refused, s.Ticket), refusalOf(err, pageForeign, "form_token"))
 	}
-	switch {
+	switch action := values.Get("action"); {
 	case leg == forEnd: // the page was loaded once more
 		return redirect(f.donePage(s))
 	case s.Linking != nil:
 		return f.postLinking(r, s, leg, values)
 	case action == "connect":
-		return f.beginConnect(r, s, account)
+		return f.beginConnect(r, s, values.Get("account"))
 	case action == "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	case action == "switch":
@@ -89,5 +81,5 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 		s.forgetPerson()
 		return f.beginLogin(r, forLogin, s, signIn{organization: s.Ticket.OrgID, afresh: true})
 	}
-	return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+	return f.refuse(r, byUser(Refused, s.Ticket), malformed())
 }

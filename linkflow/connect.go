@@ -124,13 +124,8 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	event := about(Refused, t)
-	token, err := one(values, "form")
-	if err != nil {
-		return f.refuse(r, event, &refusal{page: pageBadRequest, reason: "form_malformed"})
-	}
-	if err := f.checkForm(r, token, route, t.ID); err != nil {
-		return f.refuse(r, event, refusalOf(err, pageForeign, "form_token"))
+	if err := f.checkForm(r, values.Get("form"), route, t.ID); err != nil {
+		return f.refuse(r, about(Refused, t), refusalOf(err, pageForeign, "form_token"))
 	}
 	s := &flowState{ID: rand.Text(), Ticket: t, ReturnTo: o.ReturnTo, Expiry: t.Expiry}
 	how := signIn{organization: t.OrgID, afresh: values.Get("prompt") == "login"}

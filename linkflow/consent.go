@@ -47,7 +47,7 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	s.Expiry = min(t.Expiry, time.Now().Unix()+begun.ExpiresIn)
 	cookies, err := f.keep(r, forConnect, s)
 	if err != nil {
-		return f.notBegun(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
+		return f.notBegun(r, s, notKept(err))
 	}
 	f.tell(ctx, byUser(Confirmed, t))
 	return f.goOn(target).with(cookies...)

@@ -47,6 +47,12 @@ func refusalOf(err error, page message, reason string) *refusal {
 	return &refusal{page: pageBroken, reason: "keys", err: err}
 }
 
+// notKept is what to say when a browser cannot be given what it is to keep.
+func notKept(err error) *refusal { return &refusal{page: pageBroken, reason: "cookie", err: err} }
+
+// malformed is what to say to a form that is none of ours.
+func malformed() *refusal { return &refusal{page: pageBadRequest, reason: "form_malformed"} }
+
 // codeError is a refusal in the manner of OAuth, by the token endpoint say, with no more of the answer than
 // its error code (RFC 6749 §5.2): the rest may repeat what we sent.
 type codeError struct {

@@ -57,14 +57,19 @@ func digest(s string) string {
 }
 
 // readPost reads the form of a POST that a page of ours sent. Another site's is
-// 403: the request is understood, and not permitted. A body that is no form, or
-// too long, is 400.
+// 403: the request is understood, and not permitted. A body that is no form, too
+// long, or has a field twice, is 400.
 func (f *Flow) readPost(r *http.Request) (url.Values, *refusal) {
 	if !f.fromOurPage(r) {
 		return nil, &refusal{page: pageForeign, reason: "cross_site"}
 	}
 	if err := r.ParseForm(); err != nil {
-		return nil, &refusal{page: pageBadRequest, reason: "form_malformed"}
+		return nil, malformed()
+	}
+	for name := range r.PostForm {
+		if _, err := one(r.PostForm, name); err != nil {
+			return nil, malformed()
+		}
 	}
 	return r.PostForm, nil
 }

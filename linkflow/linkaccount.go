@@ -119,7 +119,7 @@ func (f *Flow) goThroughAction(r *http.Request, leg purpose, s *flowState, scope
 	}
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
-		return answer{}, &refusal{page: pageBroken, reason: "cookie", err: err}
+		return answer{}, notKept(err)
 	}
 	f.tell(r.Context(), byUser(Confirmed, s.Ticket))
 	return f.goOn(target).with(cookies...), nil

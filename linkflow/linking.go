@@ -109,7 +109,7 @@ func (f *Flow) seeWhatToLink(r *http.Request, s *flowState, token *oauth2.Token)
 func (f *Flow) toLinkConfirm(r *http.Request, s *flowState) answer {
 	cookies, err := f.keep(r, forLinkConfirm, s)
 	if err != nil {
-		return f.notLinkable(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
+		return f.notLinkable(r, s, notKept(err))
 	}
 	return redirect(f.confirmPage(s)).with(cookies...)
 }

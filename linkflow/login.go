@@ -111,7 +111,7 @@ func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn
 	config.Scopes = append([]string{"openid", "profile", "email"}, ask.scopes...)
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
-		return f.refuse(r, s.about(Fault), &refusal{page: pageBroken, reason: "cookie", err: err})
+		return f.refuse(r, s.about(Fault), notKept(err))
 	}
 	f.tell(r.Context(), s.about(Started))
 	return f.goOn(config.AuthCodeURL(s.State, options...)).with(cookies...)

@@ -78,7 +78,7 @@ func (f *Flow) postMerge(r *http.Request, s *flowState, action, seen string) ans
 	case "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	}
-	return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+	return f.refuse(r, byUser(Refused, s.Ticket), malformed())
 }
 
 // merge joins the two, if they are still what the person saw, and believes in it
@@ -165,7 +165,7 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 	}
 	cookies, err := f.keep(r, forLinked, next)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	if !s.Linking.Already {
 		f.outcomes.lookNow(s.Ticket) // on tenants whose identities feed the vault, that was all
@@ -207,7 +207,7 @@ func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
 // postLinked goes on to connect the account.
 func (f *Flow) postLinked(r *http.Request, s *flowState, action string) answer {
 	if action != "connect" {
-		return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+		return f.refuse(r, byUser(Refused, s.Ticket), malformed())
 	}
 	next := &flowState{ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Anyone: s.Anyone, Expiry: s.Expiry}
 	if s.Ticket.Own && len(s.Ticket.Scopes) == 0 {

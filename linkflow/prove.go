@@ -63,7 +63,7 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 		s.forgetPerson()
 		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
 	}
-	return f.refuse(r, byUser(Refused, s.Ticket), &refusal{page: pageBadRequest, reason: "form_malformed"})
+	return f.refuse(r, byUser(Refused, s.Ticket), malformed())
 }
 
 // beginSecond has the person sign in at the connection. It is the same application
@@ -96,7 +96,7 @@ func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer
 	s.Expiry = min(s.Expiry, time.Now().Add(freshLife).Unix())
 	cookies, err := f.keep(r, forMerge, s)
 	if err != nil {
-		return f.notProved(r, s, &refusal{page: pageBroken, reason: "cookie", err: err})
+		return f.notProved(r, s, notKept(err))
 	}
 	return redirect(f.confirmPage(s)).with(cookies...)
 }
@@ -122,7 +122,7 @@ func (f *Flow) notProved(r *http.Request, s *flowState, no *refusal) answer {
 	s.State, s.Verifier, s.Nonce = "", "", ""
 	cookies, err := f.keep(r, forLinkConfirm, s)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	no.data.GoOn = f.confirmPage(s)
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(cookies...)

@@ -110,18 +110,12 @@ func (f *Flow) postUnlink(r *http.Request) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	flow, errFlow := one(values, "flow")
-	sub, errSub := one(values, "identity")
-	token, errToken := one(values, "form")
-	action, errAction := one(values, "action")
-	if errors.Join(errFlow, errSub, errToken, errAction) != nil {
-		return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
-	}
+	flow, sub, action := values.Get("flow"), values.Get("identity"), values.Get("action")
 	subject := ""
 	if action == "unlink" {
 		subject = flow + "." + sub
 	}
-	if err := f.checkForm(r, token, unlinkRoute, subject); err != nil {
+	if err := f.checkForm(r, values.Get("form"), unlinkRoute, subject); err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageForeign, "form_token"))
 	}
 	switch action {
@@ -130,7 +124,7 @@ func (f *Flow) postUnlink(r *http.Request) answer {
 	case "unlink":
 		return f.unlink(r, flow, sub)
 	}
-	return f.refuse(r, Event{}, &refusal{page: pageBadRequest, reason: "form_malformed"})
+	return f.refuse(r, Event{}, malformed())
 }
 
 // signInToUnlink begins a sign-in of its own, whoever is signed in.
@@ -171,7 +165,7 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	}
 	cookies, err := f.keep(r, forUnlink, s)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), &refusal{page: pageBroken, reason: "cookie", err: err}).with(f.drop(r, s)...)
+		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
