@@ -18,9 +18,11 @@ func checkConnections(n *Needs, o *observed) (findings []Finding) {
 }
 
 func checkConnection(n *Needs, o *observed, name string) []Finding {
-	ids := []string{"connection.exists", "connection.login"}
+	ids := []string{"connection.exists", "connection.enabled"}
 	if n.inRoute(name) {
-		ids = []string{"connection.exists", "connection.active", "connection.enabled"}
+		ids = append(ids, "connection.active")
+	} else {
+		ids = append(ids, "connection.login")
 	}
 	var findings []Finding
 	switch c := o.connections[name]; {
@@ -35,6 +37,7 @@ func checkConnection(n *Needs, o *observed, name string) []Finding {
 		if n.inRoute(name) {
 			findings = append(findings, checkRouted(n, o, c.value)...)
 		}
+		findings = append(findings, checkEnabled(n, o, c.value)...)
 		findings = append(findings, checkLogin(n, c.value)...)
 	}
 	for i := range findings {
@@ -53,11 +56,27 @@ func missingConnection(n *Needs, name string) Finding {
 
 // checkRouted is about a connection whose accounts agents use.
 func checkRouted(n *Needs, o *observed, c *connection) []Finding {
-	findings := append([]Finding{checkKeysOf(c), checkActive(c), checkOffline(c)}, checkEnabled(n, o, c)...)
-	return append(findings, checkScopes(n, c)...)
+	return append([]Finding{checkKeysOf(c), checkActive(c), checkOffline(c)}, checkScopes(n, c)...)
 }
 
-func pageOf(c *connection) string { return "Authentication > Social > " + c.Name }
+// pageOf is where the dashboard has a connection.
+func pageOf(c *connection) string {
+	kind := "Social"
+	switch {
+	case c.Strategy == "auth0":
+		kind = "Database"
+	case c.Strategy == "email" || c.Strategy == "sms":
+		kind = "Passwordless"
+	case slices.Contains(enterpriseStrategies, c.Strategy):
+		kind = "Enterprise"
+	}
+	return "Authentication > " + kind + " > " + c.Name
+}
+
+// enterpriseStrategies are those of Auth0's "Enterprise Connections".
+var enterpriseStrategies = []string{
+	"ad", "adfs", "auth0-adldap", "google-apps", "ip", "office365", "oidc", "okta", "pingfederate", "samlp", "sharepoint", "waad",
+}
 
 func patchConnection(c *connection, members map[string]any) Change {
 	return Change{What: "connection " + c.Name, Method: "PATCH", Path: []string{"connections", c.ID}, Body: members}
@@ -131,22 +150,28 @@ func (c *connection) offline() bool {
 	return on || slices.Contains(scopes, "offline_access")
 }
 
-// checkEnabled: the exchange and the link pages both use the connection.
+// checkEnabled: the exchange uses the connections of routes, and people connect
+// accounts or sign in through them.
 func checkEnabled(n *Needs, o *observed, c *connection) (findings []Finding) {
 	const id = "connection.enabled"
 	if c.enabled.err != nil {
 		return unseenAll(c.enabled.err, id)
 	}
 	var enabled []string
-	for _, client := range n.clients() {
+	needed := n.clientsOf(c.Name)
+	names := make([]string, len(needed))
+	for i, client := range needed {
+		names[i] = o.nameOf(client)
+	}
+	for i, client := range needed {
 		if o.clients.err == nil && o.clients.value[client] == nil {
 			continue // that it is missing is said elsewhere
 		}
 		if c.enabled.value[client] {
-			enabled = append(enabled, o.nameOf(client))
+			enabled = append(enabled, names[i])
 			continue
 		}
-		findings = append(findings, wrong(id, "not enabled for "+o.nameOf(client), "enabled for the exchange's client and for the link pages' application",
+		findings = append(findings, wrong(id, "not enabled for "+names[i], "enabled for "+strings.Join(names, ", "),
 			pageOf(c)+" > Applications").mendedBy(Change{
 			What: "the applications of connection " + c.Name, Method: "PATCH", Path: []string{"connections", c.ID, "clients"},
 			Body: []any{map[string]any{"client_id": client, "status": true}},

@@ -126,7 +126,12 @@ var broken = []struct {
 		n.Link.Via, n.Link.TrustEmail = "management", []string{"google-oauth2", "nowhere"}
 	}},
 	{name: "a connection in trust_email that nobody may sign in through", check: "connection.login", tenant: func(cfg *auth0test.Config) {
-		cfg.Connections = append(cfg.Connections, auth0test.Connection{ID: "con_staff", Name: "staff", Strategy: "github", Authentication: &auth0test.Active{Active: false}})
+		cfg.Connections = append(cfg.Connections, auth0test.Connection{
+			ID: "con_staff", Name: "staff", Strategy: "github", EnabledClients: []string{"link-pages"}, Authentication: &auth0test.Active{Active: false},
+		})
+	}, needs: func(n *Needs) { n.Link.Via, n.Link.TrustEmail = "management", []string{"staff"} }},
+	{name: "a connection in trust_email closed to the pages", check: "connection.enabled", tenant: func(cfg *auth0test.Config) {
+		cfg.Connections = append(cfg.Connections, auth0test.Connection{ID: "con_staff", Name: "staff", Strategy: "github", Authentication: &auth0test.Active{Active: true}})
 	}, needs: func(n *Needs) { n.Link.Via, n.Link.TrustEmail = "management", []string{"staff"} }},
 	{name: "a Management API closed to users", check: "management_api.user_access", tenant: func(cfg *auth0test.Config) {
 		managementAPI(cfg, "deny_all")
@@ -144,6 +149,9 @@ var broken = []struct {
 		apiOf(cfg, audience).SigningAlg = "ES256"
 	}},
 	{name: "MFA always", check: "tenant.mfa_policy", tenant: func(cfg *auth0test.Config) { cfg.Settings.MFAPolicy = "always" }},
+	{name: "clients that register themselves, where any agent is let through", check: "tenant.dynamic_registration", tenant: func(cfg *auth0test.Config) {
+		cfg.Tenant.Flags.EnableDynamicClientRegistration = true
+	}, needs: func(n *Needs) { n.AnyAgent = true }},
 	{name: "a clock that is wrong", check: "clock", tenant: func(cfg *auth0test.Config) { cfg.Settings.ClockSkew = 60 }},
 }
 

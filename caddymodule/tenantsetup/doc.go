@@ -55,7 +55,7 @@
 //	connection.keys              it has a client of its own at the provider
 //	connection.active            Connected Accounts is on
 //	connection.offline_access    it asks for refresh tokens
-//	connection.enabled           the exchange and the link pages may use it
+//	connection.enabled           the exchange, if it is in a route, and the link pages may use it
 //	connection.scopes            the provider can know the routes' scopes
 //	connection.login             people may sign in through it, where the pages link identities
 //	agents.exist                 the agents in allow_clients exist

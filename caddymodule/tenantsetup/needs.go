@@ -122,9 +122,12 @@ func (n *Needs) scopesOf(connection string) (scopes []string) {
 	return scopes
 }
 
-// clients returns the clients that have to use the connections.
-func (n *Needs) clients() []string {
-	ids := []string{n.Exchange.ID}
+// clientsOf returns the clients that have to use a connection: on routes the
+// exchange, and the link pages, where people connect it or sign in through it.
+func (n *Needs) clientsOf(connection string) (ids []string) {
+	if n.inRoute(connection) {
+		ids = append(ids, n.Exchange.ID)
+	}
 	if n.Link != nil {
 		ids = append(ids, n.Link.Client.ID)
 	}
