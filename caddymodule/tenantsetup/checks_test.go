@@ -169,20 +169,38 @@ func managementAPI(cfg *auth0test.Config, policy string) {
 
 // What linking identities takes and the tenant does not show is named as such.
 func TestDoctorSaysWhatItCannotSeeOfLinking(t *testing.T) {
-	n := managed(start(t, nil))
-	n.Link.Via, n.Linker = "management", "another-machine"
-	report, err := Examine(t.Context(), n, silent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var unknown []string
-	for _, f := range report.Findings {
-		if f.Status != StatusOK {
-			unknown = append(unknown, string(f.Status)+" "+f.Check)
-		}
-	}
-	if want := []string{"unknown management_api.user_access", "unknown management.linking"}; !slices.Equal(unknown, want) {
-		t.Errorf("got %q, want %q", unknown, want)
+	for _, test := range []struct {
+		name   string
+		tenant func(*auth0test.Config)
+		needs  func(*Needs)
+		want   []string
+	}{
+		{"another management than doctor's", nil, func(n *Needs) { n.Link.Via, n.Linker = "management", "another-machine" },
+			[]string{"unknown management_api.user_access", "unknown management.linking"}},
+		{"an Action", nil, func(n *Needs) { n.Link.Via = "link_account" },
+			[]string{"unknown link.action", "unknown link.par", "unknown management_api.user_access"}},
+		{"an Action, with pushed authorization requests", func(cfg *auth0test.Config) { cfg.Settings.PushedAuthorizationRequestsSupported = true },
+			func(n *Needs) { n.Link.Via = "link_account" },
+			[]string{"unknown link.action", "ok link.par", "unknown management_api.user_access"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			n := managed(start(t, test.tenant))
+			test.needs(n)
+			report, err := Examine(t.Context(), n, silent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range report.Findings {
+				if f.Status != StatusOK || f.Check == "link.par" {
+					got = append(got, string(f.Status)+" "+f.Check)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 
