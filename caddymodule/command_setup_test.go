@@ -19,6 +19,7 @@ import (
 // provider's keys are set.
 func emptyTenant(cfg *auth0test.Config) {
 	other := func(id string) bool { return id != "tenant-management" }
+	cfg.Settings.IDTokenAlg = "HS256" // for applications that are made without one
 	cfg.ResourceServers = nil
 	cfg.Clients = slices.DeleteFunc(cfg.Clients, func(c auth0test.Client) bool { return other(c.ClientID) })
 	cfg.ClientGrants = slices.DeleteFunc(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return other(g.ClientID) })

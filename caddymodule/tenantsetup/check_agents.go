@@ -29,7 +29,7 @@ func missingAgent(n *Needs, id string) Finding {
 	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(id), Body: map[string]any{
 		// The one kind that needs to know no address of the agent's.
 		"name": n.agentName(id), "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
-		"token_endpoint_auth_method": "none", "oidc_conformant": true,
+		"token_endpoint_auth_method": "none", "oidc_conformant": true, "jwt_configuration": map[string]any{"alg": "RS256"},
 	}})
 }
 

@@ -31,7 +31,7 @@ func checkLink(n *Needs, o *observed) []Finding {
 	}
 	if err := cmp.Or(o.management, o.clients.err); err != nil {
 		return append(append(probedClient("link", "the grant "+grantCode, o.probes.login), probedURLs(n, o)...),
-			unseenAll(err, "link.app_type", "link.auth_method")...)
+			unseenAll(err, "link.app_type", "link.id_token_alg", "link.auth_method")...)
 	}
 	c := o.clients.value[n.Link.Client.ID]
 	if c == nil {
@@ -62,7 +62,7 @@ func missingLink(n *Needs) Finding {
 		mendedBy(Change{What: "the link pages' application", Method: "POST", Path: []string{"clients"}, as: newLink, Body: map[string]any{
 			"name": n.Link.Name, "app_type": "regular_web", "grant_types": []string{grantCode},
 			"callbacks": []string{n.Link.Callback}, "allowed_logout_urls": []string{n.Link.Accounts},
-			"oidc_conformant": true,
+			"oidc_conformant": true, "jwt_configuration": map[string]any{"alg": "RS256"},
 		}})
 }
 

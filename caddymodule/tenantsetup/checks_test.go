@@ -75,6 +75,12 @@ var broken = []struct {
 		client(cfg, "link-pages").Callbacks = []string{"https://localhost:8080/auth/callback"}
 	}},
 	{name: "a logout URL that is not the first", check: "link.logout_url", tenant: func(cfg *auth0test.Config) { slices.Reverse(client(cfg, "link-pages").AllowedLogoutURLs) }},
+	{name: "pages whose ID tokens anybody with their secret can make", check: "link.id_token_alg", tenant: func(cfg *auth0test.Config) {
+		client(cfg, "link-pages").JWTConfiguration = &auth0test.JWTConfig{Alg: "HS256", LifetimeInSeconds: 600}
+	}},
+	{name: "pages made without an algorithm for ID tokens", check: "link.id_token_alg", tenant: func(cfg *auth0test.Config) {
+		client(cfg, "link-pages").JWTConfiguration = nil
+	}},
 	{name: "pages that are a public client", check: "link.auth_method", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").TokenEndpointAuthMethod = "none" }},
 	{name: "pages without the code grant", check: "link.grant", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").GrantTypes = []string{"refresh_token"} }},
 	{name: "a wrong secret for the pages", check: "link.secret", tenant: func(cfg *auth0test.Config) { client(cfg, "link-pages").ClientSecret = "another" }},

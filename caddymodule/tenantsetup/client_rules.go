@@ -3,6 +3,7 @@ package tenantsetup
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/auth0/go-auth0/management"
 )
@@ -102,8 +103,35 @@ func linkRules(n *Needs) []clientRule {
 				return map[string]any{"allowed_logout_urls": append([]string{n.Link.Accounts}, others...)}
 			},
 		},
+		idTokenRule(n),
 		authMethodRule("link.auth_method"),
 		grantRule("link.grant", grantCode, grantCode),
+	}
+}
+
+// idTokenRule: without an algorithm Auth0 signs a client's ID tokens with its
+// secret, and such a token proves nothing to anybody else. The Management API takes
+// RS256 alone as the proof of a second identity.
+func idTokenRule(n *Needs) clientRule {
+	counts := []string{"RS256", "PS256"}
+	if n.Link.Via == "management" {
+		counts = []string{"RS256"}
+	}
+	return clientRule{
+		check: "link.id_token_alg", expected: strings.Join(counts, " or "), where: "Settings > Advanced > OAuth > JSON Web Token (JWT) Signature Algorithm",
+		good: func(c *management.Client) bool {
+			return slices.Contains(counts, c.GetJWTConfiguration().GetAlgorithm())
+		},
+		found: func(c *management.Client) string {
+			return "ID tokens are signed with " + cmp.Or(c.GetJWTConfiguration().GetAlgorithm(), "HS256, since no algorithm is set")
+		},
+		members: func(c *management.Client) map[string]any {
+			jwt := map[string]any{"alg": "RS256"}
+			if old := c.GetJWTConfiguration(); old != nil && old.LifetimeInSeconds != nil { // whether PATCH keeps it is not known
+				jwt["lifetime_in_seconds"] = *old.LifetimeInSeconds
+			}
+			return map[string]any{"jwt_configuration": jwt}
+		},
 	}
 }
 

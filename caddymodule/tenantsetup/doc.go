@@ -38,6 +38,7 @@
 //	link.callback                Auth0 sends browsers back to the pages
 //	link.logout_url              also after signing out
 //	link.auth_method             it has a secret
+//	link.id_token_alg            its ID tokens are signed with RS256
 //	link.grant                   it has the grant authorization_code
 //	link.secret                  Auth0 accepts the configured secret
 //	link.action                  the account-linking Action is there; nobody can see that

@@ -12,6 +12,7 @@ import (
 var clientFields = []string{
 	"client_id", "name", "app_type", "resource_server_identifier", "is_first_party", "oidc_conformant",
 	"token_endpoint_auth_method", "client_authentication_methods", "grant_types", "callbacks", "allowed_logout_urls",
+	"jwt_configuration",
 }
 
 func (a *api) readClients(ctx context.Context) (map[string]*management.Client, error) {

@@ -14,6 +14,7 @@ import (
 // empty leaves the seeds' users, their management client, and connections whose
 // provider's keys are all that is set.
 func empty(cfg *auth0test.Config) {
+	cfg.Settings.IDTokenAlg = "HS256" // for applications that are made without one
 	cfg.ResourceServers = nil
 	cfg.Clients = without(cfg.Clients, func(c auth0test.Client) bool { return c.ClientID != "tenant-management" })
 	cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID != "tenant-management" })

@@ -48,6 +48,7 @@ func seedClients() []Client {
 			ClientID: "link-pages", ClientSecret: "link-pages-secret", Name: "Link pages",
 			AppType: "regular_web", OIDCConformant: new(true),
 			GrantTypes:        []string{grantCode, grantRefresh},
+			JWTConfiguration:  &JWTConfig{Alg: "RS256"},
 			OrganizationUsage: "allow",
 			Callbacks:         []string{"http://localhost:8080/auth/callback", "http://127.0.0.1:8080/auth/callback"},
 			AllowedLogoutURLs: []string{
