@@ -194,7 +194,7 @@ func (c *Cache) forget(a account) {
 	s.strand(func(name flightName) bool { return of(name.account) })
 }
 
-// reject drops a token, and reports whether asking again may bring another.
+// reject drops a token, and reports whether asking again may bring another answer.
 func (c *Cache) reject(token *Token) bool {
 	e := token.entry
 	if e == nil {

@@ -260,6 +260,29 @@ func rejects(t *testing.T, c *Client, token *Token, want bool) {
 	}
 }
 
+func TestThatARejectedTokensAccountIsNotConnectedIsRememberedToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c, caller := s.client(t, Config{}), alice(t, "raw")
+		token := mustToken(t, c, caller, calendar)
+		rejects(t, c, token, true)
+		s.serveVault(refusal(401, notConnected))
+		for range 10 {
+			gets(t, c, caller, calendar, "link_required/"+notConnected)
+			rejects(t, c, token, true) // whoever was sent with it learns that, too
+		}
+		s.asked(t, 2)
+		time.Sleep(linkMaxAge)
+		gets(t, c, caller, calendar, "link_required/"+notConnected)
+		s.asked(t, 3)
+		s.serveVault(mint)
+		time.Sleep(linkMaxAge)
+		gets(t, c, caller, calendar, "ok")
+		gets(t, c, caller, calendar, "ok")
+		s.asked(t, 4)
+	})
+}
+
 // Several requests may have been sent with a token that is no longer the one.
 func TestRejectTellsThatThereIsAnotherTokenAlready(t *testing.T) {
 	bubble(t, func(t *testing.T) {

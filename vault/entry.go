@@ -68,7 +68,7 @@ func (e *entry) serves(now, oldest time.Time) bool {
 
 // keep makes a the answer of e for as long as it serves.
 func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Time) {
-	e.answer, e.renewal, e.resume = a, time.Time{}, time.Time{}
+	e.answer, e.dropped, e.renewal, e.resume = a, false, time.Time{}, time.Time{}
 	if a.err != nil {
 		e.until = a.asked.Add(linkMaxAge)
 		return
@@ -78,7 +78,7 @@ func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Tim
 	if !same {
 		e.hadLife = a.token.Expiry.IsZero() || a.token.Expiry.After(now)
 	}
-	e.last, e.dropped = digestOf(a.token), false
+	e.last = digestOf(a.token)
 	e.schedule(a, same, renewed, maxAge)
 	if now.Before(e.until) {
 		return
@@ -130,11 +130,13 @@ func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
 }
 
 // reject drops the answer if token is what it gives, once in a rejectInterval.
-// It reports whether it did, and whether asking may bring another token.
+// It reports whether it did, and whether asking may bring another answer.
 func (e *entry) reject(token *Token, now time.Time) (dropped, another bool) {
 	switch {
 	case e.last != digestOf(token):
 		return false, true // there is another one already
+	case e.answer != nil && e.answer.err != nil:
+		return false, true // or none any more
 	case e.dropped:
 		return false, true // and it is being asked for
 	case now.Sub(e.rejected) < rejectInterval:
