@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -122,10 +124,11 @@ func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenan
 // addRoutes adds what the routes need, and whom they let through.
 func addRoutes(n *tenantsetup.Needs, repl *caddy.Replacer, allowed []string, routes []*Handler) error {
 	for _, h := range routes {
-		route := tenantsetup.Route{Connection: h.Connection, Scopes: h.Scopes}
-		if !slices.ContainsFunc(n.Routes, func(r tenantsetup.Route) bool {
-			return r.Connection == route.Connection && slices.Equal(r.Scopes, route.Scopes)
-		}) {
+		route := tenantsetup.Route{
+			Connection: h.Connection, Scopes: h.Scopes, MaxScopes: h.MaxScopes,
+			OneAccount: h.LoginHint != "" && !strings.Contains(h.LoginHint, "{http."),
+		}
+		if !slices.ContainsFunc(n.Routes, func(r tenantsetup.Route) bool { return reflect.DeepEqual(r, route) }) {
 			n.Routes = append(n.Routes, route)
 		}
 		n.Permissions = vault.MergeScopes(n.Permissions, h.RequireScopes)

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unique"
@@ -26,6 +27,27 @@ func shared(list []string) []string {
 		list[i] = unique.Make(s).Value()
 	}
 	return list
+}
+
+// CheckScopes compares what an account grants with Scopes and MaxScopes, as
+// [Client.Token] does. Its errors are *Error with CodeScopeRequired or
+// CodeScopeExcess. No granted scopes mean that nobody tells which there are.
+func (r Request) CheckScopes(granted []string) error {
+	if len(granted) > 0 {
+		if missing := MissingScopes(granted, r.Scopes); missing != nil {
+			return &Error{Code: CodeScopeRequired, Reason: "scopes_missing", Missing: missing}
+		}
+	}
+	if r.MaxScopes == nil {
+		return nil
+	}
+	if len(granted) == 0 {
+		return &Error{Code: CodeScopeExcess, Reason: "scopes_unknown"}
+	}
+	if excess := MissingScopes(r.MaxScopes, granted); excess != nil {
+		return &Error{Code: CodeScopeExcess, Reason: "scopes_exceeded", Err: fmt.Errorf("more than allowed: %q", excess)}
+	}
+	return nil
 }
 
 // MissingScopes returns those of wanted that granted lacks, in the order of

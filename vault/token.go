@@ -110,18 +110,8 @@ func (a *answer) judge(req Request) (*Token, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	if a.token.Scopes != nil {
-		if missing := MissingScopes(a.token.Scopes, req.Scopes); missing != nil {
-			return nil, &Error{Code: CodeScopeRequired, Reason: "scopes_missing", Missing: missing}
-		}
-	}
-	if req.MaxScopes != nil {
-		if a.token.Scopes == nil {
-			return nil, &Error{Code: CodeScopeExcess, Reason: "scopes_unknown"}
-		}
-		if excess := MissingScopes(req.MaxScopes, a.token.Scopes); excess != nil {
-			return nil, &Error{Code: CodeScopeExcess, Reason: "scopes_exceeded", Err: fmt.Errorf("more than allowed: %q", excess)}
-		}
+	if err := req.CheckScopes(a.token.Scopes); err != nil {
+		return nil, err
 	}
 	return a.token, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/auth0/go-auth0/management"
+
 	"github.com/tokenvault/caddy-token-vault/vault"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -158,6 +160,18 @@ var broken = []struct {
 	{name: "clients that register themselves, where any agent is let through", check: "tenant.dynamic_registration", tenant: func(cfg *auth0test.Config) {
 		cfg.Tenant.Flags.EnableDynamicClientRegistration = true
 	}, needs: func(n *Needs) { n.AnyAgent = true }},
+	{name: "a grant of the Management API stored as client access", check: "management_api.subject_type", tenant: func(cfg *auth0test.Config) {
+		managementAPI(cfg, "require_client_grant")
+		cfg.ClientGrants = append(cfg.ClientGrants, auth0test.ClientGrant{
+			ID: "cgr_linkpagesmanagement", ClientID: "link-pages", Audience: "{tenant}/api/v2/", SubjectType: "client",
+			Scope: []string{"read:current_user", "update:current_user_identities"},
+		})
+	}, needs: func(n *Needs) { n.Link.Via = "management" }},
+	{name: "a person whom nobody knows", check: "user.exists", needs: func(n *Needs) { n.User = "nobody@example.com" }},
+	{name: "an account that is not connected", check: "user.connected", needs: asked(Route{Scopes: []string{readonly}})},
+	{name: "an account with too few scopes", check: "user.scopes", tenant: accountsWith([]string{"email"}), needs: asked(Route{Scopes: []string{readonly}})},
+	{name: "an account with too many scopes", check: "user.scope_excess", tenant: accountsWith([]string{readonly, gmail}), needs: asked(Route{MaxScopes: []string{readonly}})},
+	{name: "an account whose scopes nobody tells, where they are limited", check: "user.scope_excess", tenant: accountsWith([]string{}), needs: asked(Route{MaxScopes: []string{readonly}})},
 	{name: "a clock that is wrong", check: "clock", tenant: func(cfg *auth0test.Config) { cfg.Settings.ClockSkew = 60 }},
 }
 
@@ -219,11 +233,7 @@ func TestDoctorNamesTheOneSettingThatIsWrong(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			tenant := start(t, b.tenant)
-			// Making keys is most of what such a tenant takes.
-			fault(t, tenant, auth0test.Fault{
-				Path: "/.well-known/jwks.json", Status: new(200), Times: new(0),
-				Body: map[string]any{"keys": []any{map[string]any{"kty": "RSA", "alg": "RS256"}}},
-			})
+			keysAtOnce(t, tenant)
 			n := managed(tenant)
 			if b.needs != nil {
 				b.needs(n)
@@ -257,6 +267,24 @@ func setupMends(t *testing.T, tenant *auth0test.Server, n *Needs, check string) 
 	}
 	if got := wrongs(t, n); !slices.Equal(got, left) {
 		t.Errorf("afterwards doctor finds %q, and %q was left to people", got, left)
+	}
+}
+
+// The tenants of tests know no such applications.
+func TestAnApplicationThatAuthenticatesWithKeysKeepsThem(t *testing.T) {
+	c := &management.Client{
+		ClientID: new("abc"), Name: new("Keys"),
+		ClientAuthenticationMethods: &management.ClientAuthenticationMethods{
+			PrivateKeyJWT: &management.PrivateKeyJWT{Credentials: &[]management.Credential{{ID: new("cred_1")}}},
+		},
+	}
+	f := authMethodRule("client.auth_method").judge(c)
+	if f.Status != StatusWrong || f.Found != "authenticates with keys, not with a secret" || f.change != nil || f.CLI != "" {
+		t.Errorf("%+v", f)
+	}
+	c.ClientAuthenticationMethods = nil
+	if f := authMethodRule("client.auth_method").judge(c); f.Status != StatusOK {
+		t.Errorf("without keys: %+v", f)
 	}
 }
 

@@ -68,6 +68,7 @@
 //	user.exists                  the person asked about exists
 //	user.connected               and has connected the account of each route
 //	user.scopes                  with the route's scopes
+//	user.scope_excess            and with none that its max_scopes leaves out
 //
 // # Where to read on
 //

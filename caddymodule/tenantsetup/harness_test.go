@@ -25,6 +25,16 @@ func start(t *testing.T, change func(*auth0test.Config)) *auth0test.Server {
 	return tenant
 }
 
+// keysAtOnce spares a tenant the making of keys, most of what it takes in a test
+// that verifies no token.
+func keysAtOnce(t *testing.T, tenant *auth0test.Server) {
+	t.Helper()
+	fault(t, tenant, auth0test.Fault{
+		Path: "/.well-known/jwks.json", Status: new(200), Times: new(0),
+		Body: map[string]any{"keys": []any{map[string]any{"kty": "RSA", "alg": "RS256"}}},
+	})
+}
+
 // demo is what the top-level Caddyfile needs of a tenant.
 func demo(tenant *auth0test.Server) *Needs {
 	return &Needs{
@@ -41,7 +51,7 @@ func demo(tenant *auth0test.Server) *Needs {
 			Callback: "http://localhost:8080/auth/callback", Accounts: "http://localhost:8080/auth/accounts", Name: "Token Vault",
 		},
 		Agents: []string{"demo-agent"}, AgentNames: map[string]string{"demo-agent": "Demo Agent"},
-		Routes: []Route{{"google-oauth2", []string{readonly}}, {"github", []string{"read:user", "repo"}}},
+		Routes: []Route{{Connection: "google-oauth2", Scopes: []string{readonly}}, {Connection: "github", Scopes: []string{"read:user", "repo"}}},
 	}
 }
 

@@ -85,7 +85,12 @@ func (l *Link) identities() bool {
 // Route is a connection that some route uses.
 type Route struct {
 	Connection string
-	Scopes     []string
+	// Scopes are the least that an account has to grant, MaxScopes the most; nil
+	// means any.
+	Scopes, MaxScopes []string
+	// OneAccount is whether the configuration names one account by its id at the
+	// provider, and so neither Auth0 nor the agent chooses.
+	OneAccount bool
 }
 
 // connections returns the names of the connections, each once: those of routes,

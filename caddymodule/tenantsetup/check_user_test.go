@@ -1,0 +1,88 @@
+package tenantsetup
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+const gmail = "https://www.googleapis.com/auth/gmail.readonly"
+
+// accountsWith gives the seeds' first user accounts at Google, one for each list of
+// scopes.
+func accountsWith(scopes ...[]string) func(*auth0test.Config) {
+	return func(cfg *auth0test.Config) {
+		for i, granted := range scopes {
+			cfg.Users[0].ConnectedAccounts = append(cfg.Users[0].ConnectedAccounts, auth0test.UserAccount{
+				Connection: "google-oauth2", Scopes: granted, Account: []string{"112233445566778899000", "112233445566778899001"}[i],
+			})
+		}
+	}
+}
+
+// asked is about the seeds' first user and one route.
+func asked(route Route) func(*Needs) {
+	return func(n *Needs) {
+		route.Connection = "google-oauth2"
+		n.User, n.Routes = "alice@example.com", []Route{route}
+	}
+}
+
+func TestDoctorJudgesAccountsAsTheVaultDoes(t *testing.T) {
+	calendar := []string{readonly}
+	both := []string{readonly, gmail}
+	for _, test := range []struct {
+		name     string
+		accounts [][]string
+		route    Route
+		want     string
+	}{
+		{"enough, and not too much", [][]string{calendar}, Route{Scopes: calendar, MaxScopes: calendar}, "ok user.connected"},
+		{"Google's short names", [][]string{{"profile"}}, Route{MaxScopes: []string{"https://www.googleapis.com/auth/userinfo.profile"}}, "ok user.connected"},
+		{"scopes that nobody tells", [][]string{{}}, Route{Scopes: calendar}, "ok user.connected"},
+		{"two accounts, and both suffice", [][]string{both, calendar}, Route{Scopes: calendar}, "ok user.connected"},
+		{"two accounts, and one suffices", [][]string{both, calendar}, Route{MaxScopes: calendar}, "unknown user.connected"},
+		{"two accounts, and none suffices", [][]string{both, both}, Route{MaxScopes: calendar}, "wrong user.scope_excess"},
+		{"one account is named", [][]string{calendar}, Route{Scopes: calendar, OneAccount: true}, "unknown user.connected"},
+		{"one account is named, and there is none", nil, Route{Scopes: calendar, OneAccount: true}, "wrong user.connected"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			tenant := start(t, accountsWith(test.accounts...))
+			keysAtOnce(t, tenant)
+			n := managed(tenant)
+			asked(test.route)(n)
+			report, err := Examine(t.Context(), n, silent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := report.Findings[len(report.Findings)-1]
+			if got := string(last.Status) + " " + last.Check; got != test.want || last.Subject != "google-oauth2" {
+				t.Errorf("got %+v, want %s", last, test.want)
+			}
+		})
+	}
+}
+
+// Routes that need the same of an account are told of once.
+func TestDoctorTellsOfAnAccountOnce(t *testing.T) {
+	tenant := start(t, accountsWith([]string{readonly}))
+	keysAtOnce(t, tenant)
+	n := managed(tenant)
+	asked(Route{Scopes: []string{readonly}})(n)
+	n.Routes = append(n.Routes, n.Routes[0])
+	report, err := Examine(t.Context(), n, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, f := range report.Findings {
+		if f.Check == "user.connected" {
+			count++
+		}
+	}
+	if count != 1 || !slices.ContainsFunc(report.Findings, func(f Finding) bool { return f.Check == "user.exists" }) {
+		t.Errorf("told %d times: %+v", count, report.Findings)
+	}
+}
