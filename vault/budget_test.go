@@ -2,6 +2,7 @@ package vault
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -88,6 +89,39 @@ func TestAllCallersTogetherMaySpendTheTenantsBudgetAndNoMore(t *testing.T) {
 		time.Sleep(time.Second)
 		if passed, _ := spending(t, c, alice(t, "raw"), 1); passed != 1 {
 			t.Error("a second later nothing passed")
+		}
+	})
+}
+
+// Who reloads a page, or sends made-up codes to one, leaves agents their exchanges,
+// and the others their pages.
+func TestPagesSpendAQuarterOfTheTenantsBudgetAndSignInsAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c := s.client(t, Config{TenantBudget: 8, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/oauth/token" {
+				return s.RoundTrip(r)
+			}
+			return handled(answering(200, "{}"), r)
+		})})
+		for name, ask := range map[string]func() error{
+			"pages":    func() error { _, err := c.Call(request(t, testIssuer+"me/v1/connected-accounts/accounts")); return err },
+			"sign-ins": func() error { return closed(c.HTTPClient().Do(request(t, testIssuer+"userinfo"))) },
+		} {
+			passed := 0
+			for range 100 {
+				if err := ask(); err == nil {
+					passed++
+				} else if e := refused(t, err, CodeThrottled); e.Reason != "tenant_budget" || e.RetryAfter != time.Second/2 {
+					t.Errorf("%s: %v after %v", name, e, e.RetryAfter)
+				}
+			}
+			if passed != 20 {
+				t.Errorf("%d %s passed", passed, name)
+			}
+		}
+		for _, caller := range others(t, 40) {
+			gets(t, c, caller, calendar, "ok")
 		}
 	})
 }

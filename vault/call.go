@@ -34,15 +34,19 @@ type Answer struct {
 	Body   []byte
 }
 
-// Call sends one request to Auth0: within the tenant's budget and the
-// configured timeout, following no redirect, reading a bounded answer. A tenant
-// that fails, or said 429, is asked by one caller at a time until it answers, and so
-// is its Management API by itself; what could not be sent at all is tried twice.
-// Errors are [*Error]: CodeTimeout,
-// CodeUnavailable for transport failures and 5xx, CodeThrottled for 429 and a
-// spent budget, CodeMisconfigured for a redirect. Every other status is the
-// caller's to judge.
+// Call sends one request to Auth0 for a page that somebody looks at: within a quarter
+// of the tenant's budget and the configured timeout, following no redirect, reading a
+// bounded answer. A tenant that fails, or said 429, is asked by one caller at a time
+// until it answers, and so are its Management API and its My Account API, each by
+// itself; what could not be sent at all is tried twice.
+//
+// Errors are [*Error]: CodeTimeout, CodeUnavailable for transport failures and 5xx,
+// CodeThrottled for 429 and a spent budget, CodeMisconfigured for a redirect. Every
+// other status is the caller's to judge.
 func (c *Client) Call(req *http.Request) (*Answer, error) {
+	if err := c.spendQuarter("pages"); err != nil {
+		return nil, err
+	}
 	if err := c.healthOf(req).admit(asker{}); err != nil {
 		return nil, err
 	}
@@ -88,10 +92,14 @@ func judge(status int, header http.Header) *Error {
 }
 
 // healthOf is the state that a call depends on. The Management API has a rate limit
-// of its own, and a low one: what it says is nothing about exchanges.
+// of its own, and a low one. Of the My Account API Auth0 does not tell; if it counts
+// with the exchanges, they are told 429 themselves.
 func (c *Client) healthOf(req *http.Request) *health {
-	if strings.HasPrefix(req.URL.Path, "/api/v2/") {
+	switch path := req.URL.Path; {
+	case strings.HasPrefix(path, "/api/v2/"):
 		return c.managementHealth
+	case strings.HasPrefix(path, "/me/"):
+		return c.myAccountHealth
 	}
 	return c.health
 }
@@ -146,14 +154,20 @@ func (c *Client) spend(purpose string, perSecond int) *Error {
 	return nil
 }
 
-// sparing is a transport for calls that anybody can cause, without a token: a
-// quarter of the tenant's budget is theirs, and the rest out of their reach.
+// spendQuarter is for what is done in a browser as often as somebody likes: a quarter
+// of the tenant's budget is there for each such purpose, and what agents need is out
+// of its reach.
+func (c *Client) spendQuarter(purpose string) *Error {
+	return c.spend(purpose, max(1, c.tenantBudget/4))
+}
+
+// sparing is a transport for calls that anybody can cause, without a token.
 type sparing struct{ client *Client }
 
 // RoundTrip implements http.RoundTripper.
 func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := s.client
-	if err := c.spend("anybody", max(1, c.tenantBudget/4)); err != nil {
+	if err := c.spendQuarter("sign-ins"); err != nil {
 		return nil, err
 	}
 	if err := c.spend("tenant", c.tenantBudget); err != nil {

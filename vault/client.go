@@ -94,7 +94,8 @@ type Config struct {
 	UserBudget int
 
 	// TenantBudget is how many calls per second may go to the tenant, ten
-	// seconds' worth at once. Default: DefaultTenantBudget.
+	// seconds' worth at once. [Client.Call] and [Client.HTTPClient] may use a quarter
+	// of it each. Default: DefaultTenantBudget.
 	TenantBudget int
 
 	// MaxExchanges is how many exchanges may be under way at once; further ones
@@ -131,9 +132,10 @@ type Client struct {
 	cache        *Cache
 	http         *http.Client
 	keys         *keySet
-	health       *health
 
+	health           *health
 	managementHealth *health
+	myAccountHealth  *health
 
 	refreshTokens bool // are what is exchanged; then audience is empty
 
@@ -191,7 +193,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
 	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
-	c.health, c.managementHealth = c.cache.health(issuer), c.cache.health(issuer+"api/v2/")
+	c.health = c.cache.health(issuer)
+	c.managementHealth, c.myAccountHealth = c.cache.health(issuer+"api/v2/"), c.cache.health(issuer+"me/")
 	c.tenant = unique.Make(issuer)
 	c.rules = unique.Make(joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms)))
 	c.id = unique.Make(joinKey(issuer, cfg.Audience, cfg.ClientID))

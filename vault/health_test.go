@@ -55,7 +55,7 @@ func TestATenantThatSays429IsLeftAloneByAll(t *testing.T) {
 						_, err := another.Token(t.Context(), caller, calendar)
 						refused(t, err, CodeThrottled)
 					}
-					_, err := another.Call(request(t, "https://tenant.example.com/me/v1/connected-accounts/accounts"))
+					_, err := another.Call(request(t, testIssuer+"oauth/par"))
 					refused(t, err, CodeThrottled)
 					gets(t, c, warm, calendar, "ok")
 				}
@@ -90,7 +90,7 @@ func request(t *testing.T, url string) *http.Request {
 
 func TestA429IsHeardWhoeverGetsIt(t *testing.T) {
 	for name, ask := range map[string]func(t *testing.T, c *Client) error{
-		"Call": func(t *testing.T, c *Client) error { _, err := c.Call(request(t, testIssuer+"me/v1/x")); return err },
+		"Call": func(t *testing.T, c *Client) error { _, err := c.Call(request(t, testIssuer+"oauth/par")); return err },
 		"HTTPClient": func(t *testing.T, c *Client) error {
 			resp, err := c.HTTPClient().Do(request(t, testIssuer+"userinfo"))
 			return closed(resp, err)
@@ -115,26 +115,32 @@ func TestA429IsHeardWhoeverGetsIt(t *testing.T) {
 	}
 }
 
-// Whoever looks at pages that ask the Management API, which takes two calls a second
-// on some plans, must not keep agents from their tokens.
-func TestA429OfTheManagementAPIIsAboutItAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s, users := newTenant(), 0
-		c := s.client(t, Config{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			if !strings.HasPrefix(r.URL.Path, "/api/v2/") {
-				return s.RoundTrip(r)
-			}
-			users++
-			return handled(answering(429, ""), r)
-		})})
-		ask := func() error { _, err := c.Call(request(t, testIssuer+"api/v2/users/auth0%7Calice")); return err }
-		refused(t, ask(), CodeThrottled)
-		mustToken(t, c, alice(t, "raw"), calendar)
-		refused(t, ask(), CodeThrottled)
-		if users != 1 {
-			t.Errorf("the Management API was asked %d times", users)
-		}
-	})
+// Whoever looks at pages that ask these must not keep agents from their tokens. The
+// Management API takes two calls a second on some plans.
+func TestA429OfAnAPIWithItsOwnLimitIsAboutItAlone(t *testing.T) {
+	for name, path := range map[string]string{
+		"the Management API": "api/v2/users/auth0%7Calice", "the My Account API": "me/v1/connected-accounts/accounts",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s, asked := newTenant(), 0
+				c := s.client(t, Config{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Path == "/oauth/token" {
+						return s.RoundTrip(r)
+					}
+					asked++
+					return handled(answering(429, ""), r)
+				})})
+				ask := func() error { _, err := c.Call(request(t, testIssuer+path)); return err }
+				refused(t, ask(), CodeThrottled)
+				mustToken(t, c, alice(t, "raw"), calendar)
+				refused(t, ask(), CodeThrottled)
+				if asked != 1 {
+					t.Errorf("it was asked %d times", asked)
+				}
+			})
+		})
+	}
 }
 
 func closed(resp *http.Response, err error) error {
