@@ -72,21 +72,25 @@ func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer
 func (f *Flow) afterAction(r *http.Request, s *flowState, u *user) answer {
 	added := u.since(s.Linking.ByAction.Before)
 	s.Linking.ByAction.Before = u.subs()
-	for _, i := range added {
-		f.vault.ForgetUser(i.sub())
-		event := byUser(IdentityLinked, s.Ticket)
-		event.Connection, event.Identity = i.connection, i.sub()
-		f.tell(r.Context(), event)
-	}
 	switch {
+	case len(added) == 0 && u.at(s.Ticket): // and perhaps it is that one which the person proved
+		return f.notProved(r, s, &refusal{page: pageNothingGained, reason: "nothing_gained"})
 	case len(added) == 0:
 		return f.notProved(r, s, &refusal{page: pageNotLinkedByAction, reason: "not_linked"})
-	case !slices.ContainsFunc(added, func(i identity) bool { return i.connection == s.Ticket.Connection }):
-		no := &refusal{page: pageOtherLinked, reason: "wrong_connection"} // which the Action does not look at
-		no.data.Identities = true
-		return f.notProved(r, s, no)
 	}
-	return f.linked(r, s)
+	for _, i := range added {
+		f.vault.ForgetUser(i.sub())
+	}
+	event := byUser(IdentityLinked, s.Ticket)
+	event.Identity = added[0].sub()
+	if wanted := slices.IndexFunc(added, func(i identity) bool { return i.connection == s.Ticket.Connection }); wanted >= 0 {
+		event.Identity = added[wanted].sub()
+		f.tell(r.Context(), event)
+		return f.linked(r, s)
+	}
+	no := &refusal{page: pageOtherLinked, reason: "wrong_connection"} // which the Action does not look at
+	no.data.Identities = true
+	return f.backToLinkConfirm(r, s, event, no)
 }
 
 // since returns the identities of u that are not among before. If before is not

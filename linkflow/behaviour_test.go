@@ -30,6 +30,9 @@ import (
 //	its scope is the wrong one, its refusals are alike  TestWhyTheManagementAPIDoesNothingIsToldApart
 //	a sign-in that links nothing passes for success     TestWhateverCallToTheManagementAPIFailsThePersonIsToldAndCanTryAgain
 
+// One more is none: the Action does not compare the two e-mail addresses. Nor is it
+// done here, since people have several; who signs in on both sides proves both.
+
 // Outcomes. A refusal of the Action's is its description.
 const (
 	joined  = "joined"

@@ -126,7 +126,7 @@ func (f *Flow) errored(r *http.Request, s *flowState, leg purpose, q *callbackQu
 	case forUnlinkAccount:
 		return f.notUnlinkedByAction(r, s, q)
 	}
-	return f.notSignedIn(r, s, q)
+	return f.notSignedIn(r, s, leg, q)
 }
 
 // lostFlow is what to say when an answer belongs to no leg that is under way. If
@@ -146,7 +146,7 @@ func (f *Flow) redeem(r *http.Request, s *flowState, code string) (id *vault.IDT
 	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
 		no := loginRefusal(err)
-		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+		no.data.Again = f.again(r, s)
 		return nil, nil, f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
@@ -176,7 +176,7 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 	event.Subject = id.Subject
 	no := &refusal{page: pageWrongPerson, reason: "wrong_user"}
 	if s.Ticket.Own {
-		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+		no.data.Again = f.again(r, s)
 		return f.refuse(r, event, no).with(f.drop(r, s)...)
 	}
 	text, err := seal(r.Context(), f.sealer, forTicket, s.Ticket)
@@ -193,16 +193,19 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 
 // notSignedIn ends a login leg that Auth0 ended. Nobody is known to have done
 // so, and the ticket's status stays as it is.
-func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answer {
+func (f *Flow) notSignedIn(r *http.Request, s *flowState, leg purpose, q *callbackQuery) answer {
 	page := pageAuth0Fails
 	if slices.Contains([]string{"access_denied", "login_required", "consent_required", "interaction_required"}, q.Error) {
 		page = pageNotSignedIn
 	}
 	no := &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}
-	if s.Ticket.ID == "" {
+	switch {
+	case s.Ticket.ID == "":
 		no.data.Accounts = true
-	} else {
-		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+	case leg == forUnlinkLogin:
+		no.data.Identities = true
+	default:
+		no.data.Again = f.again(r, s)
 	}
 	return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 }

@@ -76,7 +76,7 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 
 // openTicket is a ticket for whoever will sign in.
 func (f *Flow) openTicket() ticket {
-	return ticket{Issuer: f.vault.Issuer(), ID: rand.Text(), Expiry: time.Now().Add(ticketLife).Unix()}
+	return ticket{Issuer: f.vault.Issuer(), Open: true, ID: rand.Text(), Expiry: time.Now().Add(ticketLife).Unix()}
 }
 
 func (f *Flow) sealOpening(ctx context.Context, o opening, t ticket) (opening, ticket, *refusal) {
@@ -155,7 +155,7 @@ func (f *Flow) request(t ticket) requestText {
 		Account:  clean(t.LoginHint, maxShown),
 		Agent:    clean(name, maxShown),
 		Verified: verified,
-		Open:     t.Subject == "",
+		Open:     t.Open,
 		Scopes:   f.pages.texts.scopes(t.Connection, t.Scopes),
 	}
 }

@@ -138,7 +138,7 @@ func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) ans
 
 func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
 	f.outcomes.record(s.Ticket, Failed)
-	no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+	no.data.Again = f.again(r, s)
 	return f.refuse(r, byUser(FailedToLink, s.Ticket), no).with(f.drop(r, s)...)
 }
 

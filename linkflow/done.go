@@ -18,23 +18,30 @@ func (f *Flow) finish(r *http.Request, s *flowState, e ending) answer {
 func (f *Flow) finishOn(r *http.Request, s *flowState, e ending, target string) answer {
 	cookies, err := f.end(r, s, e)
 	if err != nil { // the page can be shown once, here
-		return f.ended(r, s.Ticket, s.ReturnTo, e).with(f.drop(r, s)...)
+		return f.ended(r, s, e).with(f.drop(r, s)...)
 	}
 	return redirect(target).with(cookies...)
 }
 
-// again is a link to begin again with what t asks for; empty if t has ended.
-func (f *Flow) again(r *http.Request, t ticket, returnTo string) string {
-	text, err := seal(r.Context(), f.sealer, forTicket, t)
-	if err != nil || time.Now().Unix() >= t.Expiry {
+// again is a link to begin again with what s began with; empty if its ticket has
+// ended.
+func (f *Flow) again(r *http.Request, s *flowState) string {
+	t := s.asked()
+	if time.Now().Unix() >= t.Expiry {
 		return ""
 	}
-	route, query := "connect", url.Values{"ticket": {text}}
-	if t.Own {
-		route, query = linkRoute, url.Values{"connection": {t.Connection}}
+	route, query := linkRoute, url.Values{}
+	if !t.Own {
+		text, err := seal(r.Context(), f.sealer, forTicket, t)
+		if err != nil {
+			return ""
+		}
+		route, query = "connect", url.Values{"ticket": {text}}
+	} else if t.Connection != "" {
+		query = url.Values{"connection": {t.Connection}, "scopes": t.Scopes}
 	}
-	if returnTo != "" {
-		query.Set("returnTo", returnTo)
+	if s.ReturnTo != "" {
+		query.Set("returnTo", s.ReturnTo)
 	}
 	return f.page(route, query)
 }
@@ -51,14 +58,14 @@ func (f *Flow) showDone(r *http.Request) answer {
 	if leg != forEnd {
 		return redirect(f.confirmPage(s))
 	}
-	return f.ended(r, s.Ticket, s.ReturnTo, *s.Ended)
+	return f.ended(r, s, *s.Ended)
 }
 
 func (f *Flow) donePage(s *flowState) string { return f.page("done", url.Values{"flow": {s.ID}}) }
 
 // ended says how a flow ended.
-func (f *Flow) ended(r *http.Request, t ticket, returnTo string, e ending) answer {
-	request := f.request(t)
+func (f *Flow) ended(r *http.Request, s *flowState, e ending) answer {
+	t, request := s.Ticket, f.request(s.Ticket)
 	vars := request.vars()
 	switch {
 	case request.Verified:
@@ -68,16 +75,16 @@ func (f *Flow) ended(r *http.Request, t ticket, returnTo string, e ending) answe
 	default:
 		vars["agent"] = f.pages.texts["agent"]
 	}
-	if returnTo != "" && !f.mayReturnTo(returnTo) {
-		returnTo = ""
+	if s.ReturnTo != "" && !f.mayReturnTo(s.ReturnTo) {
+		s.ReturnTo = ""
 	}
-	data := donePage{Back: returnTo}
+	data := donePage{Back: s.ReturnTo}
 	switch {
 	case e.Declined:
 		return f.show(http.StatusOK, "done.html", "declined", vars, data)
 	case e.Missing != nil:
 		data.Missing = f.pages.texts.scopes(t.Connection, e.Missing)
-		data.Again = f.again(r, t, returnTo)
+		data.Again = f.again(r, s)
 		return f.show(http.StatusOK, "done.html", "too_little", vars, data)
 	}
 	data.Scopes, data.Hint = f.pages.texts.scopes(t.Connection, e.Granted), request.Account

@@ -16,7 +16,8 @@ type Kind string
 const (
 	// Started: somebody pressed Continue and goes to sign in.
 	Started Kind = "started"
-	// SignedIn: the user whom the ticket was made for came back from there.
+	// SignedIn: the user whom the ticket was made for came back from there; or, to link
+	// an identity, has signed in as Event.Identity too.
 	SignedIn Kind = "signed_in"
 	// Confirmed: that user pressed Connect and goes to the provider; or agreed, and
 	// goes to the tenant's Action.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -84,7 +85,7 @@ func newTenantWorld(t *testing.T, changeTenant func(*auth0test.Config), change f
 	if w.flow, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	site.Config.Handler = w.flow
+	site.Config.Handler = w.watched(w.flow)
 	site.Start()
 	t.Cleanup(site.Close)
 	t.Cleanup(func() { w.log.check(t) })
@@ -155,6 +156,19 @@ func (w *world) wantNotConnected() {
 	}
 }
 
+// watched is flow with an eye on its callbacks, each of which leaves one event.
+func (w *world) watched(flow *Flow) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		var events atomic.Int32
+		flow.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), eventsKey{}, &events)))
+		if n := events.Load(); flow.Route(r.URL.Path) == RouteCallback && r.Method == http.MethodGet && n != 1 {
+			w.Errorf("%d events for one callback: %v", n, w.log.kinds())
+		}
+	})
+}
+
+type eventsKey struct{}
+
 // log is an operator's log, and what must not be in it.
 type log struct {
 	mu      sync.Mutex
@@ -162,7 +176,10 @@ type log struct {
 	secrets []string
 }
 
-func (l *log) hook(_ context.Context, e Event) {
+func (l *log) hook(ctx context.Context, e Event) {
+	if events, ok := ctx.Value(eventsKey{}).(*atomic.Int32); ok {
+		events.Add(1)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e)

@@ -201,7 +201,7 @@ func TestAnyNodeWithTheKeyServesAnyStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.flow = flow
-		w.site.Config.Handler = flow
+		w.site.Config.Handler = w.watched(flow)
 	}
 	b.before = func(r *http.Request) bool { node(); return true }
 	b.toConsent(link).consent("allow").want(200, "is connected")

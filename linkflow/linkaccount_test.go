@@ -247,6 +247,15 @@ func TestDescriptionsThatNobodyKnowsEndOnAGeneralPage(t *testing.T) {
 	}
 }
 
+// The Action does nothing about an account that is linked already, and as little
+// about one that it may not link. Which of the two it was, nobody is told.
+func TestAnAccountThatIsLinkedAlreadyIsNoFailureOfTheAction(t *testing.T) {
+	w := actionWorld(t, aliceTwice)
+	b := w.browser().open(w.site.URL+"/auth/link?connection=google-oauth2").press("", "").signIn("alice").press("action", "prove").choose("117")
+	b.wantRefused(200, "nothing_gained").want(200, headed(pageNothingGained.name)).want(200, "Go on where you were")
+	w.wantIdentities("google-oauth2")
+}
+
 func TestAClientThatTheActionDoesNotAllowClaimsNothing(t *testing.T) {
 	w := actionWorld(t, secret("ALLOWED_CLIENT_IDS", "demo-agent, link-pages"))
 	alice := w.alice()

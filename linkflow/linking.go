@@ -53,15 +53,23 @@ type proven struct {
 
 // beginLinking has the person sign in who is to remain.
 func (f *Flow) beginLinking(r *http.Request, s *flowState, how signIn) answer {
-	if s.Linking != nil && s.Linking.Offered != nil {
-		s.Ticket.Connection = "" // which was chosen among those
-	}
+	s.Ticket = s.asked()
 	s.Linking = &linking{}
 	if f.linking.PinIP {
 		s.Linking.Address = f.clientIP(r)
 	}
 	how.afresh, how.within = true, freshLife
 	return f.beginLogin(r, forLinkLogin, s, how)
+}
+
+// asked is what the flow began with: no connection, if it was chosen among those that
+// were offered.
+func (s *flowState) asked() ticket {
+	t := s.Ticket
+	if s.Linking != nil && s.Linking.Offered != nil {
+		t.Connection = ""
+	}
+	return t
 }
 
 // signedInToLink goes on when the first sign-in is over.
@@ -72,7 +80,6 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 	}
 	s.Linking.AuthTime, s.Linking.MFA = authTime(id), id.MFA
 	f.outcomes.begin(s.Ticket)
-	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	if s.Linking.olderThan(freshLife) {
 		return f.notLinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
 	}
@@ -96,8 +103,7 @@ func (f *Flow) seeWhatToLink(r *http.Request, s *flowState, token *oauth2.Token)
 		return f.notLinkable(r, s, no)
 	}
 	if u.at(s.Ticket) && !s.Ticket.Own { // who wants to may link another one
-		s.Linking.Already = true
-		return f.linked(r, s)
+		return f.linkedAlready(r, s)
 	}
 	if s.Linking.Offered, err = f.suggestions(r.Context(), s.Ticket, u); err != nil {
 		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
@@ -111,6 +117,7 @@ func (f *Flow) toLinkConfirm(r *http.Request, s *flowState) answer {
 	if err != nil {
 		return f.notLinkable(r, s, notKept(err))
 	}
+	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	return redirect(f.confirmPage(s)).with(cookies...)
 }
 
@@ -155,7 +162,7 @@ func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, values ur
 // notLinkable ends a flow before anybody was asked. It may be begun again.
 func (f *Flow) notLinkable(r *http.Request, s *flowState, no *refusal) answer {
 	f.outcomes.leave(s.Ticket)
-	no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+	no.data.Again = f.again(r, s)
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
@@ -188,10 +195,15 @@ func (u *user) at(t ticket) bool {
 // rulesOn tells what the operator's rules have against linking u, as which
 // somebody signed in, with a second factor or without.
 func (f *Flow) rulesOn(u *user, mfa bool) *refusal {
-	switch {
-	case f.linking.RequireVerifiedEmail && (u.email == "" || !u.verified):
+	if f.linking.RequireVerifiedEmail && (u.email == "" || !u.verified) {
 		return &refusal{page: pageEmailUnverified, reason: "email_unverified"}
-	case f.linking.RequireMFA && u.factor && !mfa:
+	}
+	return f.factorRule(u, mfa)
+}
+
+// factorRule is what of these rules is about unlinking too.
+func (f *Flow) factorRule(u *user, mfa bool) *refusal {
+	if f.linking.RequireMFA && u.factor && !mfa {
 		return &refusal{page: pageFactorNeeded, reason: "mfa_required"}
 	}
 	return nil
@@ -205,7 +217,7 @@ func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refu
 	}
 	no := &refusal{page: pageOtherAddress, reason: "ip_address"}
 	if no.data.Identities = slices.Contains(toUnlink, leg); !no.data.Identities {
-		no.data.Again = f.again(r, s.Ticket, s.ReturnTo)
+		no.data.Again = f.again(r, s)
 	}
 	return no
 }

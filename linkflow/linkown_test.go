@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
@@ -59,11 +60,45 @@ func TestWhoGoesOnToConnectAsSomebodyElseMayBeginAgain(t *testing.T) {
 	w := newLinkingWorld(t, nil)
 	b := w.browser().open(w.site.URL+"/auth/link?connection=github").press("", "").signIn("alice").press("action", "prove").consent("allow")
 	b.press("action", "merge").press("action", "connect").signIn("bob").wantRefused(403, "wrong_user")
+	b.again().want(200, "Add GitHub to your account?")
+}
+
+// again follows the link by which a page offers to begin again.
+func (b *browser) again() *browser {
+	b.Helper()
 	again := againPattern.FindStringSubmatch(b.body)
 	if again == nil {
-		t.Fatalf("nothing leads on:\n%s", b.body)
+		b.Fatalf("nothing leads on:\n%s", b.body)
 	}
-	b.open(w.site.URL+html.UnescapeString(again[1])).want(200, "Add GitHub to your account?")
+	return b.open(b.site.URL + html.UnescapeString(again[1]))
+}
+
+// Without scopes, connecting the account afterwards would ask for all that any route
+// asks for.
+func TestWhoTriesAgainAsksForTheSame(t *testing.T) {
+	w := newLinkingWorld(t, nil)
+	const scope = "https://www.googleapis.com/auth/calendar.readonly"
+	b := w.browser().open(w.site.URL + "/auth/link?" + url.Values{"connection": {"google-oauth2"}, "scopes": {scope}}.Encode())
+	b.change(func(q url.Values) { q.Del("max_age") })
+	b.press("", "").signIn("alice").wantRefused(403, "not_fresh").again().want(200, "Add Google to your account?")
+	if got := b.at.Query(); got.Get("connection") != "google-oauth2" || !slices.Equal(got["scopes"], []string{scope}) {
+		t.Errorf("it asks for %v", got)
+	}
+}
+
+// Which connection a person chose among those that were offered need not be one that
+// a link may name.
+func TestWhoWasOfferedSomebodyTriesAgainWithTheOffer(t *testing.T) {
+	var address atomic.Value
+	address.Store("203.0.113.1")
+	w := newLinkingWorld(t, func(c *Config) {
+		trusting(c)
+		c.Linking.PinIP, c.ClientIP = true, func(*http.Request) string { return address.Load().(string) }
+	}, aliceAtGoogle(true))
+	b := w.browser().open(w.site.URL+"/auth/link").press("", "").signIn("alice").want(200, "Is this you too?")
+	b.submit(url.Values{"action": {"prove"}, "connection": {"google-oauth2"}})
+	address.Store("203.0.113.2")
+	b.choose("117").wantRefused(403, "ip_address").again().want(200, "Add another way to sign in?")
 }
 
 func TestALinkToLinkAsksForNothingThatNoRouteUses(t *testing.T) {

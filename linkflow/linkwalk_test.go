@@ -222,7 +222,7 @@ func (w *world) freshNode(network *broken) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.flow, w.site.Config.Handler = flow, flow
+	w.flow, w.site.Config.Handler = flow, w.watched(flow)
 }
 
 // Two failures in a row: the answer to the linking is lost, and so is the one that

@@ -156,11 +156,19 @@ func (f *Flow) forgetBoth(s *flowState) {
 	f.vault.ForgetUser(s.Linking.Second.Subject)
 }
 
+// linkedAlready goes on when the first or the second sign-in showed that there is
+// nothing to link.
+func (f *Flow) linkedAlready(r *http.Request, s *flowState) answer {
+	s.Linking.Already = true
+	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
+	return f.linked(r, s)
+}
+
 // linked goes on when there is nothing left to link, without the tokens that it
 // took. Who was to come back does.
 func (f *Flow) linked(r *http.Request, s *flowState) answer {
 	next := &flowState{
-		ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Person: s.Person, Anyone: s.Anyone,
+		ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Person: s.Person,
 		Linking: &linking{Already: s.Linking.Already, Unchecked: s.Linking.Unchecked}, Expiry: s.Ticket.Expiry,
 	}
 	cookies, err := f.keep(r, forLinked, next)
@@ -199,7 +207,7 @@ func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
 	_, offered := f.offers(s.Ticket.Connection)
 	text := f.request(s.Ticket)
 	data := linkedPage{
-		Connect: offered || !s.Ticket.Own, SignIn: !s.Linking.Already, Person: s.Person, Flow: s.ID, Form: form,
+		Connect: offered || !s.Ticket.Own, Own: s.Ticket.Own, SignIn: !s.Linking.Already, Flow: s.ID, Form: form,
 	}
 	return f.show(http.StatusOK, "linked.html", name, text.vars(), data).with(cookie)
 }
@@ -209,7 +217,7 @@ func (f *Flow) postLinked(r *http.Request, s *flowState, action string) answer {
 	if action != "connect" {
 		return f.refuse(r, byUser(Refused, s.Ticket), malformed())
 	}
-	next := &flowState{ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Anyone: s.Anyone, Expiry: s.Expiry}
+	next := &flowState{ID: s.ID, Ticket: s.Ticket, ReturnTo: s.ReturnTo, Expiry: s.Expiry}
 	if s.Ticket.Own && len(s.Ticket.Scopes) == 0 {
 		next.Ticket.Scopes, _ = f.offers(s.Ticket.Connection) // what agents will need
 	}

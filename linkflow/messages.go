@@ -38,6 +38,7 @@ var (
 	pageHintRefused       = message{http.StatusForbidden, "hint_refused"}
 	pagePerhapsTaken      = message{http.StatusForbidden, "perhaps_taken"}
 	pageOtherLinked       = message{http.StatusConflict, "other_linked"}
+	pageNothingGained     = message{http.StatusOK, "nothing_gained"}
 	pageNotLinkedByAction = message{http.StatusBadGateway, "not_linked_by_action"}
 
 	pageChanged   = message{http.StatusConflict, "changed"}

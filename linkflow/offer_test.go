@@ -39,6 +39,17 @@ func TestLinksOfAuth0sFrontEndsConnectForWhoeverSignsIn(t *testing.T) {
 	}
 }
 
+// Nobody asked for it but the person who tries again.
+func TestALinkWithoutATicketNamesNoAgentWhenItIsTriedAgain(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	b := w.browser().open(w.site.URL+"/auth/connect?connection=google-oauth2").want(200, "This connects your Google account")
+	b.press("", "").signIn("alice").press("action", "connect")
+	if err := w.tenant.AddFault(auth0test.Fault{Path: completePath, Status: new(500)}); err != nil {
+		t.Fatal(err)
+	}
+	b.consent("allow").want(502, "Try again").again().want(200, "This connects your Google account")
+}
+
 func TestLinksWithoutATicketAskForWhatRoutesUseAndNoMore(t *testing.T) {
 	w := newWorld(t, auth0test.Settings{}, offering)
 	for query, want := range map[string]int{

@@ -31,8 +31,8 @@ type (
 		Form          string
 	}
 	linkedPage struct {
-		Person  string
 		Connect bool // leads on to connecting the account
+		Own     bool // which may be connected: no agent asked
 		SignIn  bool // which takes one more sign-in
 		Flow    string
 		Form    string
@@ -120,7 +120,7 @@ var samplePages = map[string][2]any{
 	"link.html":         {linkPage{}, linkPage{opening{"t", "r"}, "f"}},
 	"link_confirm.html": {linkConfirmPage{}, linkConfirmPage{sampleRequest, "p", []offeredText{{"c", "p"}, {}}, true, "b", "f", "f"}},
 	"merge.html":        {mergePage{}, mergePage{sampleRequest, "p", "i", "p", "i", []string{"m", ""}, "s", "f", "f"}},
-	"linked.html":       {linkedPage{}, linkedPage{"p", true, true, "f", "f"}},
+	"linked.html":       {linkedPage{}, linkedPage{true, true, true, "f", "f"}},
 	"identities.html":   {identitiesPage{}, identitiesPage{"p", "n", sampleIdentities[0], sampleIdentities, "f"}},
 	"unlink.html":       {unlinkPage{}, unlinkPage{sampleIdentities[0], "p", "s", "f", "f"}},
 	"confirm.html": {confirmPage{}, confirmPage{

@@ -50,7 +50,7 @@ func TestEveryTextIsThereAndUsed(t *testing.T) {
 	}
 	titles := []string{
 		"link", "link_any", "link_confirm", "link_offered", "merge", "linked", "linked_already", "linked_unchecked", "link_account", "link_account_offered",
-		"hint_refused", "perhaps_taken", "other_linked", "not_linked_by_action", "identities", "unlink",
+		"hint_refused", "perhaps_taken", "other_linked", "nothing_gained", "not_linked_by_action", "identities", "unlink",
 		"not_fresh", "email_unverified", "factor_needed", "other_address", "nothing_to_link", "second_sign_in", "other_connection",
 		"not_the_offered", "identity_taken", "changed", "not_linked", "unclear", "not_unlinked",
 		"connect", "confirm", "done", "too_little", "declined", "onward", "accounts", "disconnect",

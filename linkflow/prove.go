@@ -98,6 +98,9 @@ func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer
 	if err != nil {
 		return f.notProved(r, s, notKept(err))
 	}
+	event := byUser(SignedIn, s.Ticket)
+	event.Identity = id.Subject
+	f.tell(r.Context(), event)
 	return redirect(f.confirmPage(s)).with(cookies...)
 }
 
@@ -111,13 +114,16 @@ func (f *Flow) provedThemselves(r *http.Request, s *flowState) answer {
 	case !slices.ContainsFunc(u.identities, func(i identity) bool { return i.connection == s.Ticket.Connection }):
 		return f.notProved(r, s, &refusal{page: pageOtherConnection, reason: "wrong_connection"})
 	}
-	s.Linking.Already = true
-	return f.linked(r, s)
+	return f.linkedAlready(r, s)
 }
 
 // notProved says why the second sign-in does not count. The person may try again,
 // with another account perhaps.
 func (f *Flow) notProved(r *http.Request, s *flowState, no *refusal) answer {
+	return f.backToLinkConfirm(r, s, byUser(Refused, s.Ticket), no)
+}
+
+func (f *Flow) backToLinkConfirm(r *http.Request, s *flowState, event Event, no *refusal) answer {
 	s.Linking.Second = nil
 	s.State, s.Verifier, s.Nonce = "", "", ""
 	cookies, err := f.keep(r, forLinkConfirm, s)
@@ -125,7 +131,7 @@ func (f *Flow) notProved(r *http.Request, s *flowState, no *refusal) answer {
 		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	no.data.GoOn = f.confirmPage(s)
-	return f.refuse(r, byUser(Refused, s.Ticket), no).with(cookies...)
+	return f.refuse(r, event, no).with(cookies...)
 }
 
 // secondRefused ends a second sign-in that Auth0, the provider or the person ended.

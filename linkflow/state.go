@@ -22,10 +22,8 @@ type flowState struct {
 	Nonce    string `json:"nonce,omitempty"`
 	ReturnTo string `json:"return_to,omitempty"`
 
-	// Person is what the one who signed in is called. Anyone says that the link
-	// was for whoever would sign in.
+	// Person is what the one who signed in is called.
 	Person string `json:"person,omitempty"`
-	Anyone bool   `json:"anyone,omitempty"`
 
 	// AccessToken is for the My Account API, or, in legs that link an identity, for
 	// the Management API. AuthSession is what the former calls the connecting that
@@ -72,8 +70,8 @@ func (s *flowState) secrets() []string {
 // signedIn notes who signed in, if the ticket is for that person.
 func (s *flowState) signedIn(issuer string, id *vault.IDToken, accessToken string) bool {
 	t := &s.Ticket
-	if t.Subject == "" {
-		s.Anyone, t.Subject, t.OrgID = true, id.Subject, id.OrgID
+	if t.Open && t.Subject == "" {
+		t.Subject, t.OrgID = id.Subject, id.OrgID
 	}
 	if t.Issuer != issuer || t.Subject != id.Subject || t.OrgID != id.OrgID {
 		return false
@@ -85,10 +83,10 @@ func (s *flowState) signedIn(issuer string, id *vault.IDToken, accessToken strin
 
 // forgetPerson takes back what signedIn noted.
 func (s *flowState) forgetPerson() {
-	if s.Anyone {
+	if s.Ticket.Open {
 		s.Ticket.Subject, s.Ticket.OrgID = "", ""
 	}
-	s.Person, s.AccessToken, s.AuthSession, s.Anyone = "", "", "", false
+	s.Person, s.AccessToken, s.AuthSession = "", "", ""
 }
 
 // newState gives the leg that begins a `state` of its own: the flow's id, to

@@ -19,8 +19,7 @@ const (
 	maxTicket = 2048
 )
 
-// ticket is what a link is about: whose account, for which agent. Without a
-// subject it is of a link that names nobody: whoever signs in.
+// ticket is what a link is about: whose account, for which agent.
 type ticket struct {
 	Issuer     string   `json:"iss"`
 	Subject    string   `json:"sub"`
@@ -30,6 +29,7 @@ type ticket struct {
 	Scopes     []string `json:"scopes,omitempty"`
 	LoginHint  string   `json:"login_hint,omitempty"`
 	Account    string   `json:"account,omitempty"` // to connect again
+	Open       bool     `json:"open,omitempty"`    // for whoever signs in, who is the subject from then on
 	Own        bool     `json:"own,omitempty"`     // the person wants to link an identity, and nobody asks
 	ID         string   `json:"id"`
 	Expiry     int64    `json:"exp"`

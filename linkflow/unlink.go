@@ -142,12 +142,11 @@ func (f *Flow) signInToUnlink(r *http.Request) answer {
 func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answer {
 	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
-		return f.refuse(r, s.about(Refused), loginRefusal(err)).with(f.drop(r, s)...)
+		return f.notUnlinkable(r, s, loginRefusal(err))
 	}
 	end := time.Unix(authTime(id), 0).Add(freshLife)
 	if !time.Now().Before(end) {
-		no := &refusal{page: pageNotFresh, reason: "not_fresh", data: messagePage{Identities: true}}
-		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+		return f.notUnlinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
@@ -155,20 +154,26 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	s.Linking.MFA, s.Expiry = id.MFA, end.Unix()
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), managementRefusal(err, pageAuth0Fails)).with(f.drop(r, s)...)
+		return f.notUnlinkable(r, s, managementRefusal(err, pageAuth0Fails))
 	}
 	if f.via == ViaLinkAccount {
 		s.Linking.ByAction = newByAction(token, u)
 	}
-	if no := f.rulesOn(u, s.Linking.MFA); no != nil {
-		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
+	if no := f.factorRule(u, s.Linking.MFA); no != nil {
+		return f.notUnlinkable(r, s, no)
 	}
 	cookies, err := f.keep(r, forUnlink, s)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
+		return f.notUnlinkable(r, s, notKept(err))
 	}
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
+}
+
+// notUnlinkable ends such a sign-in before anything was shown. It may be begun again.
+func (f *Flow) notUnlinkable(r *http.Request, s *flowState, no *refusal) answer {
+	no.data.Identities = true
+	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
 // unlink makes an identity a user of its own, and believes in it when Auth0 does

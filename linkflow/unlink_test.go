@@ -101,6 +101,52 @@ func TestUnlinkingTakesASignInOfTheLastFiveMinutes(t *testing.T) {
 	other.open(w.toUnlink().at.String()).want(200, "Sign in")
 }
 
+// Whatever ends the sign-in leads back to where it began, and not to where one more
+// identity is added.
+func TestASignInToUnlinkThatFailsCanBeBegunAgain(t *testing.T) {
+	reading := "/api/v2/users/auth0|alice"
+	for reason, fault := range map[string]auth0test.Fault{
+		"token_endpoint":    {Path: "/oauth/token", Status: new(503)},
+		"server_error":      {Path: reading, Status: new(503), Times: new(0)},
+		"too_many_requests": {Path: reading, Status: new(429), Times: new(0)},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			w := newLinkingWorld(t, nil, aliceTwice)
+			b := w.browser().open(w.site.URL+"/auth/unlink").press("action", "sign_in")
+			if err := w.tenant.AddFault(fault); err != nil {
+				t.Fatal(err)
+			}
+			b.signIn("alice").wantRefused(502, reason).wantBackToIdentities()
+		})
+	}
+	t.Run("sign_in_error", func(t *testing.T) {
+		w := newLinkingWorld(t, nil, aliceTwice)
+		b := w.browser().open(w.site.URL + "/auth/unlink")
+		var state string
+		b.before = func(r *http.Request) bool {
+			state = r.URL.Query().Get("state")
+			return r.URL.Path != "/authorize"
+		}
+		b.press("action", "sign_in")
+		b.before = nil
+		b.open(w.site.URL + "/auth/callback?" + url.Values{"error": {"access_denied"}, "state": {state}}.Encode())
+		b.wantRefused(403, "sign_in_error").wantBackToIdentities()
+	})
+}
+
+func (b *browser) wantBackToIdentities() {
+	b.Helper()
+	if !strings.Contains(b.body, `href="/auth/unlink"`) || strings.Contains(b.body, "/auth/link") {
+		b.Errorf("it leads elsewhere:\n%s", b.body)
+	}
+}
+
+// That rule is about whose account is joined with whose.
+func TestAnAddressThatIsNotVerifiedIsNoReasonNotToUnlink(t *testing.T) {
+	w := newLinkingWorld(t, func(c *Config) { c.Linking.RequireVerifiedEmail = true }, aliceTwice, func(c *auth0test.Config) { c.Users[0].EmailVerified = false })
+	w.toUnlink().press("action", "unlink").want(200, "of its own again")
+}
+
 func TestAThirdPartySiteUnlinksNothing(t *testing.T) {
 	w := newLinkingWorld(t, nil, aliceTwice)
 	b := w.toUnlink()

@@ -146,6 +146,13 @@ var linkingPages = []struct {
 	{[]change{viaLinkAccount, secret("ALLOWED_CLIENT_IDS", "another")}, []shown{
 		{"action-not-allowed", func(w *world, b *tab) { b.toAdd(google, w.link(google.request).URL).press(buttonProve) }, headingNotMadeOne},
 	}},
+	{[]change{viaLinkAccount, linkedToGitHub}, []shown{
+		{"action-nothing-gained", func(w *world, b *tab) {
+			b.open(w.site.URL + "/auth/link?connection=github")
+			b.press(buttonContinue).signIn("alice").see(github.addPage())
+			b.toAction(github, false).press(buttonAllow)
+		}, headingNothingGained},
+	}},
 	{[]change{viaLinkAccount, pushedRequests}, []shown{
 		{"action-other-linked", func(w *world, b *tab) {
 			b.toAdd(google, w.link(google.request).URL).press(buttonProve).see(logIn)

@@ -65,6 +65,7 @@ const (
 	headingNothingToAdd  = "There is nothing to add"
 	headingSecondSignIn  = "The second sign-in was not completed"
 	headingOtherKind     = "You signed in with another kind of account"
+	headingNothingGained = "No other account became part of yours"
 	headingOtherLinked   = "Another account is part of yours now"
 	headingNotTheOffered = "You signed in with another account"
 	headingTaken         = "This account belongs to somebody already"
