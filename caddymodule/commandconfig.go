@@ -20,6 +20,7 @@ const (
 	envClientSecret     = "AUTH0_CLIENT_SECRET" //nolint:gosec // a name
 	envLinkClientID     = "AUTH0_LINK_CLIENT_ID"
 	envLinkClientSecret = "AUTH0_LINK_CLIENT_SECRET" //nolint:gosec // a name
+	envAgentID          = "AGENT_CLIENT_ID"
 	envManagementID     = "AUTH0_MANAGEMENT_CLIENT_ID"
 	envManagementSecret = "AUTH0_MANAGEMENT_CLIENT_SECRET"
 )

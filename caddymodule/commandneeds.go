@@ -91,7 +91,7 @@ func routesIn(app json.RawMessage) (map[string][]*Handler, error) {
 // expanded. Before setup its clients' ids and secrets may be missing.
 func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenantsetup.Needs, error) {
 	repl := caddy.NewReplacer()
-	n := &tenantsetup.Needs{Tenant: name, Algorithms: t.Algorithms, Timeout: time.Duration(t.Timeout), AgentNames: make(map[string]string)}
+	n := &tenantsetup.Needs{Tenant: name, Algorithms: t.Algorithms, Timeout: time.Duration(t.Timeout)}
 	if len(n.Algorithms) == 0 {
 		n.Algorithms = []string{"RS256"}
 	}
@@ -112,17 +112,19 @@ func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenan
 			return nil, fmt.Errorf("management: %w", err)
 		}
 	}
+	names := make(map[string]string)           // of agents, by client id
 	if t.Link != nil && t.Link.Client != nil { // without one nobody signs in here
-		if n.Link, err = t.Link.needs(repl, beforeSetup, n.AgentNames); err != nil {
+		if n.Link, err = t.Link.needs(repl, beforeSetup, names); err != nil {
 			return nil, fmt.Errorf("link: %w", err)
 		}
 		n.Linker = n.Management.ID
 	}
-	return n, addRoutes(n, repl, t.AllowClients, routes)
+	addRoutes(n, routes)
+	return n, addAgents(n, repl, names, t.AllowClients, routes)
 }
 
-// addRoutes adds what the routes need, and whom they let through.
-func addRoutes(n *tenantsetup.Needs, repl *caddy.Replacer, allowed []string, routes []*Handler) error {
+// addRoutes adds what the routes need of accounts and of agents' tokens.
+func addRoutes(n *tenantsetup.Needs, routes []*Handler) {
 	for _, h := range routes {
 		route := tenantsetup.Route{
 			Connection: h.Connection, Scopes: h.Scopes, MaxScopes: h.MaxScopes,
@@ -132,20 +134,29 @@ func addRoutes(n *tenantsetup.Needs, repl *caddy.Replacer, allowed []string, rou
 			n.Routes = append(n.Routes, route)
 		}
 		n.Permissions = vault.MergeScopes(n.Permissions, h.RequireScopes)
+	}
+}
+
+// addAgents adds whom the routes let through; names are what agents are called.
+func addAgents(n *tenantsetup.Needs, repl *caddy.Replacer, names map[string]string, allowed []string, routes []*Handler) error {
+	for _, h := range routes {
 		here := h.AllowClients
 		if len(here) == 0 {
 			here = allowed
 		}
-		agents, err := expandList(repl, "allow_clients", here)
+		ids, err := expandList(repl, "allow_clients", here)
 		if err != nil {
 			return err
 		}
-		for _, agent := range agents {
-			n.AnyAgent = n.AnyAgent || agent == "*"
-			if agent != "*" && !slices.Contains(n.Agents, agent) {
-				n.Agents = append(n.Agents, agent)
+		for i, id := range ids {
+			n.AnyAgent = n.AnyAgent || id == "*"
+			if id != "*" && !slices.ContainsFunc(n.Agents, func(a tenantsetup.Agent) bool { return a.ID == id }) {
+				n.Agents = append(n.Agents, tenantsetup.Agent{ID: id, Name: cmp.Or(names[id], id), IDVariable: variable(here[i], "")})
 			}
 		}
+	}
+	if len(n.Agents) == 1 {
+		n.Agents[0].IDVariable = cmp.Or(n.Agents[0].IDVariable, envAgentID)
 	}
 	return nil
 }

@@ -29,23 +29,13 @@ type Outcome struct {
 	Variables []Variables
 }
 
-// Variables are the id and the secret of an application, with the environment
-// variables that the configuration takes them from.
-type Variables struct {
-	IDVariable, ID string
-	// SecretVariable is empty where the proxy needs no secret.
-	SecretVariable string
-	// Secret is empty if it is not new, or Auth0 did not show it.
-	Secret vault.Secret
-}
-
 // Apply makes the changes one after the other, and ends at the first that fails:
 // what was done stays, and the next run finds it. keep, if there is one, is told of
 // variables as soon as they are known, since Auth0 shows a new secret once, and
 // returns the names of those that it has written.
 func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables) (names []string, err error)) (out Outcome) {
 	remember := func(v Variables) error {
-		if keep == nil {
+		if keep == nil || v.IDVariable == "" {
 			out.Variables = append(out.Variables, v)
 			return nil
 		}
@@ -73,7 +63,9 @@ func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables
 		answer, err := p.api.do(ctx, change.with(ids))
 		if err == nil && change.as != "" {
 			ids[change.as] = answer.ClientID
-			err = remember(p.Needs.variables(change.as, answer.ClientID, answer.ClientSecret))
+			v := p.Needs.variables(change.as)
+			v.ID, v.Secret = answer.ClientID, vault.NewSecret(answer.ClientSecret)
+			err = remember(v)
 		}
 		switch {
 		case err == nil:

@@ -9,26 +9,26 @@ func checkAgents(n *Needs, o *observed) (findings []Finding) {
 		}
 		return unseenAll(err, "agents.exist")
 	}
-	for _, id := range n.Agents {
-		client := o.clients.value[id]
+	for _, agent := range n.Agents {
+		client := o.clients.value[agent.ID]
 		if client == nil {
-			findings = append(findings, missingAgent(n, id).about(id))
+			findings = append(findings, missingAgent(n, agent).about(agent.ID))
 			continue
 		}
-		findings = append(findings, fine("agents.exist", "application "+client.GetName()).about(id))
-		findings = append(findings, checkAgentGrant(n, o, id)...)
+		findings = append(findings, fine("agents.exist", "application "+client.GetName()).about(agent.ID))
+		findings = append(findings, checkAgentGrant(n, o, agent.ID)...)
 	}
 	return findings
 }
 
-func missingAgent(n *Needs, id string) Finding {
-	f := wrong("agents.exist", "no application "+id, "another id in allow_clients, or an application for the agent, which setup --create-agent makes", "Applications > Create Application")
+func missingAgent(n *Needs, agent Agent) Finding {
+	f := wrong("agents.exist", "no application "+agent.ID, "another id in allow_clients, or an application for the agent, which setup --create-agent makes", "Applications > Create Application")
 	if !n.CreateAgents {
 		return f // more often a misspelt id than a wish
 	}
-	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(id), Body: map[string]any{
+	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(agent.ID), Body: map[string]any{
 		// The one kind that needs to know no address of the agent's.
-		"name": n.agentName(id), "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
+		"name": agent.Name, "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
 		"token_endpoint_auth_method": "none", "oidc_conformant": true, "jwt_configuration": map[string]any{"alg": "RS256"},
 	}})
 }

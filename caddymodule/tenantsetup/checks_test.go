@@ -110,7 +110,7 @@ var broken = []struct {
 	{name: "a connection closed to the exchange", check: "connection.enabled", tenant: func(cfg *auth0test.Config) { disable(cfg, "google-oauth2", "vault-exchange") }},
 	{name: "a connection closed to the pages", check: "connection.enabled", tenant: func(cfg *auth0test.Config) { disable(cfg, "github", "link-pages") }},
 	{name: "a misspelt scope of Google's", check: "connection.scopes", needs: func(n *Needs) { n.Routes[0].Scopes = []string{"calendar.readonly"} }},
-	{name: "an agent that Auth0 does not know", check: "agents.exist", needs: func(n *Needs) { n.Agents = []string{"demo-agent", "nobody"} }},
+	{name: "an agent that Auth0 does not know", check: "agents.exist", needs: func(n *Needs) { n.Agents = append(n.Agents, Agent{ID: "nobody", Name: "nobody"}) }},
 	{name: "an agent without the grant that the API asks for", check: "agents.grant", tenant: func(cfg *auth0test.Config) {
 		requireGrant(cfg)
 		cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "demo-agent" })

@@ -50,7 +50,7 @@ func demo(tenant *auth0test.Server) *Needs {
 			},
 			Callback: "http://localhost:8080/auth/callback", Accounts: "http://localhost:8080/auth/accounts", Name: "Token Vault",
 		},
-		Agents: []string{"demo-agent"}, AgentNames: map[string]string{"demo-agent": "Demo Agent"},
+		Agents: []Agent{{ID: "demo-agent", Name: "Demo Agent", IDVariable: "AGENT_CLIENT_ID"}},
 		Routes: []Route{{Connection: "google-oauth2", Scopes: []string{readonly}}, {Connection: "github", Scopes: []string{"read:user", "repo"}}},
 	}
 }

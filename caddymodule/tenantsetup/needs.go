@@ -25,12 +25,10 @@ type Needs struct {
 	Exchange Client
 	// Link is about the link pages; nil without them.
 	Link *Link
-	// Agents are the client ids in allow_clients, without `*`.
-	Agents []string
+	// Agents are those in allow_clients, but for `*`.
+	Agents []Agent
 	// AnyAgent is whether some route lets any agent through.
 	AnyAgent bool
-	// AgentNames are what agents are called, by client id.
-	AgentNames map[string]string
 	// Permissions are the Auth0 scopes that routes require of agents' tokens.
 	Permissions []string
 	// Routes are the connections that routes use, with the scopes they need.
@@ -60,6 +58,16 @@ type Client struct {
 	// IDVariable and SecretVariable are the environment variables that the
 	// configuration takes both from.
 	IDVariable, SecretVariable string
+}
+
+// Agent is an agent that the configuration names.
+type Agent struct {
+	ID string
+	// Name is what it is called; its id, if it has none.
+	Name string
+	// IDVariable is the environment variable that the configuration takes the id
+	// from; empty if it is not known to take it from one.
+	IDVariable string
 }
 
 // Link is what the link pages need.
@@ -144,9 +152,6 @@ func (n *Needs) managementIssuer() string { return cmp.Or(n.ManagementDomain, n.
 
 // myAccount is the identifier of the My Account API on the tenant's own domain.
 func (n *Needs) myAccount() string { return n.managementIssuer() + "me/" }
-
-// agentName is what an agent is called.
-func (n *Needs) agentName(id string) string { return cmp.Or(n.AgentNames[id], id) }
 
 func (n *Needs) timeout() time.Duration { return cmp.Or(n.Timeout, vault.DefaultTimeout) }
 

@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"github.com/auth0/go-auth0/management"
-
-	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // Plan is what setup would do, and what it leaves to people.
@@ -103,46 +101,34 @@ func (p *Plan) sort(needs *Needs, before, after []Finding) {
 // agent's by its name. A third-party application is nobody's of ours: where a tenant
 // has dynamic client registration, anybody may have made it, and has its secret.
 func adopt(n *Needs, o *observed) (adopted []Variables) {
-	take := func(id *string, as string, fits func(*management.Client) bool) {
+	take := func(id *string, v Variables, fits func(*management.Client) bool) {
 		if o.clients.value[*id] != nil {
 			return
 		}
 		for _, found := range slices.Sorted(maps.Keys(o.clients.value)) {
 			if c := o.clients.value[found]; c.GetIsFirstParty() && fits(c) {
-				*id = found
-				adopted = append(adopted, n.variables(as, found, ""))
+				*id, v.ID = found, found
+				adopted = append(adopted, v)
 				return
 			}
 		}
 	}
-	take(&n.Exchange.ID, newExchange, func(c *management.Client) bool {
+	take(&n.Exchange.ID, n.Exchange.variables(), func(c *management.Client) bool {
 		return c.GetAppType() == "resource_server" && c.GetResourceServerIdentifier() == n.Audience
 	})
 	if n.Link != nil {
-		take(&n.Link.Client.ID, newLink, func(c *management.Client) bool {
+		take(&n.Link.Client.ID, n.Link.Client.variables(), func(c *management.Client) bool {
 			return c.GetAppType() == "regular_web" && slices.Contains(c.GetCallbacks(), n.Link.Callback)
 		})
 	}
-	for i, id := range n.Agents {
+	for i, agent := range n.Agents {
 		if n.CreateAgents {
-			take(&n.Agents[i], newAgent(id), func(c *management.Client) bool {
-				return c.GetAppType() == "native" && c.GetName() == n.agentName(id)
+			take(&n.Agents[i].ID, agent.variables(), func(c *management.Client) bool {
+				return c.GetAppType() == "native" && c.GetName() == agent.Name
 			})
 		}
 	}
 	return adopted
-}
-
-// variables are those of one of the configuration's applications.
-func (n *Needs) variables(as, id, secret string) Variables {
-	from := Client{IDVariable: "AGENT_CLIENT_ID"} // the proxy needs no secret of an agent's
-	switch as {
-	case newExchange:
-		from = n.Exchange
-	case newLink:
-		from = n.Link.Client
-	}
-	return Variables{IDVariable: from.IDVariable, ID: id, SecretVariable: from.SecretVariable, Secret: vault.NewSecret(secret)}
 }
 
 // clone copies what planning changes.

@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -45,7 +46,7 @@ func writeThere(w io.Writer, plan *Plan) {
 		writeWrapped(w, names)
 	}
 	for _, v := range plan.Adopted {
-		fmt.Fprintf(w, "\nAlready there, under another id than the configuration's: %s=%s\n", v.IDVariable, printable(v.ID))
+		fmt.Fprintf(w, "\nAlready there, under another id than the configuration's: %s=%s\n", printable(cmp.Or(v.IDVariable, v.Agent)), printable(v.ID))
 	}
 }
 
@@ -136,13 +137,19 @@ func writeEnvironment(w io.Writer, variables []Variables) {
 
 // WriteVariables writes lines for a shell, or for Caddy's --envfile, after those
 // that are there, and returns the names of the variables that they set. The secret
-// is there in clear, and nowhere else.
+// is there in clear, and nowhere else. An id without a variable is a comment.
 func WriteVariables(w io.Writer, v Variables, there string) (names []string, err error) {
+	whose := "# the agent " + printable(v.Agent)
+	if v.IDVariable == "" {
+		_, err = fmt.Fprintf(w, "%s: %s in allow_clients\n", whose, printable(v.ID))
+		return nil, err
+	}
 	lines := "export " + v.IDVariable + "=" + quote(printable(v.ID)) + "\n"
 	known := strings.Contains("\n"+there, "\n"+lines)
 	if known {
 		lines = ""
 	} else {
+		lines = either(v.Agent == "", "", whose+"\n") + lines
 		names = append(names, v.IDVariable)
 	}
 	switch secret := v.Secret.Reveal(); {

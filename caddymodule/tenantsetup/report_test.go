@@ -114,6 +114,7 @@ With these in the environment, token-vault doctor says whether all is well.
 func TestVariablesAreWrittenOnce(t *testing.T) {
 	fresh := Variables{IDVariable: "ID", ID: "abc", SecretVariable: "SECRET", Secret: vault.NewSecret("hidden")}
 	adopted := Variables{IDVariable: "ID", ID: "abc", SecretVariable: "SECRET"}
+	agent := Variables{Agent: "Demo Agent", IDVariable: "ID", ID: "abc"}
 	const both = "export ID=abc\nexport SECRET=hidden\n"
 	for _, c := range []struct {
 		name  string
@@ -125,6 +126,9 @@ func TestVariablesAreWrittenOnce(t *testing.T) {
 		{"a new application", fresh, "", both, []string{"ID", "SECRET"}},
 		{"one that is in the file", adopted, "# by hand\n" + both, "", nil},
 		{"one whose secret nobody knows", adopted, "", "export ID=abc\n# SECRET: Applications > Applications > (abc) > Settings > Client Secret\n", []string{"ID"}},
+		{"an agent's, with its name", agent, "", "# the agent Demo Agent\nexport ID=abc\n", []string{"ID"}},
+		{"an agent's that is in the file", agent, "# the agent Demo Agent\nexport ID=abc\n", "", nil},
+		{"an agent's that no variable is known for", Variables{Agent: "Demo Agent", ID: "abc"}, "", "# the agent Demo Agent: abc in allow_clients\n", nil},
 		{"another than the file's", fresh, "export ID=abcd\nXexport ID=abc\n", both, []string{"ID", "SECRET"}},
 	} {
 		var out bytes.Buffer

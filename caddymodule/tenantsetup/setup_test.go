@@ -52,7 +52,7 @@ func carryOut(t *testing.T, ctx context.Context, n *Needs, plan *Plan, progress 
 				n.Link.Client.Secret = v.Secret
 			}
 		default:
-			n.Agents = []string{v.ID}
+			n.Agents[slices.IndexFunc(n.Agents, func(a Agent) bool { return a.Name == v.Agent })].ID = v.ID
 		}
 		return []string{v.IDVariable}, nil
 	})
@@ -110,6 +110,37 @@ func TestSetupFindsWhatARunMadeWhoseIDsNobodyCopied(t *testing.T) {
 	again := prepare(t, n) // with the ids of before
 	if len(again.Changes) > 0 || len(again.Adopted) != 3 {
 		t.Errorf("changes %+v, adopted %+v", again.Changes, again.Adopted)
+	}
+}
+
+// A shell keeps the last value that a variable is given.
+func TestNewAgentsAreToldApart(t *testing.T) {
+	tenant := start(t, empty)
+	keysAtOnce(t, tenant)
+	n := managed(tenant)
+	n.CreateAgents = true
+	n.Agents = []Agent{{ID: "one", Name: "First Agent", IDVariable: "FIRST_AGENT"}, {ID: "two", Name: "Second Agent"}}
+	plan := prepare(t, n)
+	var kept bytes.Buffer
+	out := plan.Apply(t.Context(), silent, func(v Variables) ([]string, error) { return WriteVariables(&kept, v, "") })
+	var told bytes.Buffer
+	WriteOutcome(&told, plan, out, "auth0.env")
+	ids := make(map[string]string)
+	for _, c := range tenant.Config().Clients {
+		ids[c.Name] = c.ClientID
+	}
+	if want := "# the agent First Agent\nexport FIRST_AGENT=" + ids["First Agent"] + "\n"; !strings.HasSuffix(kept.String(), want) {
+		t.Errorf("kept:\n%swant:\n%s", kept.String(), want)
+	}
+	if want := "\n# the agent Second Agent: " + ids["Second Agent"] + " in allow_clients\n"; !strings.Contains(told.String(), want) {
+		t.Errorf("told:\n%s", told.String())
+	}
+	told.Reset()
+	WritePlan(&told, prepare(t, n))
+	for _, want := range []string{"FIRST_AGENT=" + ids["First Agent"], "Second Agent=" + ids["Second Agent"]} {
+		if !strings.Contains(told.String(), "Already there, under another id than the configuration's: "+want+"\n") {
+			t.Errorf("no %s in\n%s", want, told.String())
+		}
 	}
 }
 

@@ -59,8 +59,8 @@ func (n *Needs) rename(id string) {
 		n.Link.Client.ID = id
 	}
 	for i := range n.Agents {
-		if newAgent(n.Agents[i]) == id {
-			n.Agents[i] = id
+		if newAgent(n.Agents[i].ID) == id {
+			n.Agents[i].ID = id
 		}
 	}
 }
