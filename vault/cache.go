@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Cache is what outlives a configuration: signing keys, verified tokens, the vault's answers,
-// exchanges on their way, budgets, how the tenant has been answering, and idle
-// connections to Auth0. Several Clients may share one; nothing in it crosses from
+// Cache is what outlives a configuration: signing keys, verified tokens, the vault's
+// answers, exchanges on their way, budgets, how the tenant has been answering, and
+// idle connections to Auth0. Several Clients may share one; nothing in it crosses from
 // one tenant, API, user, agent, organization or account to another.
 type Cache struct {
-	transport *http.Transport
-	budgets   budgets
-	verified  verifiedTokens
+	budgets  budgets
+	verified verifiedTokens
 
-	mu      sync.Mutex
-	keySets map[string]*keySet
-	healths map[string]*health
+	mu        sync.Mutex
+	keySets   map[string]*keySet
+	healths   map[string]*health
+	transport *http.Transport // nil before a Client needs it
 
 	seed   maphash.Seed
 	kept   atomic.Int64 // entries in all shards
@@ -28,14 +28,11 @@ type Cache struct {
 
 // NewCache returns an empty Cache.
 func NewCache() *Cache {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 32 // all calls go to one host
 	c := &Cache{
-		transport: transport,
-		verified:  verifiedTokens{seed: maphash.MakeSeed()},
-		keySets:   make(map[string]*keySet),
-		healths:   make(map[string]*health),
-		seed:      maphash.MakeSeed(),
+		verified: verifiedTokens{seed: maphash.MakeSeed()},
+		keySets:  make(map[string]*keySet),
+		healths:  make(map[string]*health),
+		seed:     maphash.MakeSeed(),
 	}
 	for i := range c.shards {
 		c.shards[i].entries = make(map[string][]*entry)
@@ -47,7 +44,34 @@ func NewCache() *Cache {
 
 // CloseIdleConnections closes connections to Auth0 that carry no call. Calls on
 // their way finish, and a Client that is still in use opens new ones.
-func (c *Cache) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+func (c *Cache) CloseIdleConnections() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// roundTripper carries the calls to Auth0 of Clients without a transport of their own.
+func (c *Cache) roundTripper() http.RoundTripper {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.transport == nil {
+		c.transport = newTransport()
+	}
+	return c.transport
+}
+
+// newTransport returns one like the program's default, if that is of a kind that can
+// be copied.
+func newTransport() *http.Transport {
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second}
+	if common, ok := http.DefaultTransport.(*http.Transport); ok {
+		transport = common.Clone()
+	}
+	transport.MaxIdleConnsPerHost = 32 // all calls go to one host
+	return transport
+}
 
 func (c *Cache) keySet(url string) *keySet {
 	c.mu.Lock()

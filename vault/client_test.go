@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
 func TestNewChecksItsConfig(t *testing.T) {
@@ -95,6 +97,18 @@ func TestAClientKnowsItsTenant(t *testing.T) {
 	}
 	if err := c.HTTPClient().CheckRedirect(nil, nil); !errors.Is(err, http.ErrUseLastResponse) {
 		t.Errorf("the client follows redirects: %v", err)
+	}
+}
+
+func TestTheProgramMayHaveAnotherDefaultTransport(t *testing.T) {
+	s := auth0test.NewServer(auth0test.Seeds())
+	t.Cleanup(s.Close)
+	raw := issueRaw(t, s, auth0test.TokenRequest{}).AccessToken
+	gos := http.DefaultTransport
+	defer func() { http.DefaultTransport = gos }()
+	http.DefaultTransport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("not for Auth0") })
+	if _, err := clientOf(t, s.URL, Config{}).Verify(t.Context(), raw); err != nil {
+		t.Error(err)
 	}
 }
 
