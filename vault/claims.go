@@ -30,8 +30,12 @@ type claims struct {
 
 	// Confirmation is there if the token is bound to a key (RFC 7800).
 	Confirmation josejson.RawMessage `json:"cnf"`
+}
 
-	// In ID tokens only.
+// idClaims are those of an ID token. In an access token an Action may have given
+// their names to something else.
+type idClaims struct {
+	claims
 	Nonce    string       `json:"nonce"`
 	AuthTime *numericDate `json:"auth_time"`
 	Methods  []string     `json:"amr"`
@@ -60,8 +64,8 @@ func (d numericDate) time() time.Time {
 	return time.Unix(int64(math.Min(math.Max(float64(d), 0), 1<<40)), 0)
 }
 
-func parseClaims(payload []byte) (*claims, error) {
-	var c claims
+func parseClaims[C claims | idClaims](payload []byte) (*C, error) {
+	var c C
 	if err := decode(payload, &c); err != nil {
 		return nil, invalidToken("malformed_claims")
 	}
@@ -113,7 +117,7 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 	return t, nil
 }
 
-func (c *claims) idToken() *IDToken {
+func (c *idClaims) idToken() *IDToken {
 	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID, MFA: slices.Contains(c.Methods, "mfa")}
 	if c.AuthTime != nil {
 		t.AuthTime = c.AuthTime.time()

@@ -99,7 +99,7 @@ func FuzzClaims(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		claims, err := parseClaims(payload)
+		claims, err := parseClaims[claims](payload)
 		if err != nil || claims.check(testIssuer, testAudience, time.Now()) != nil {
 			return
 		}

@@ -295,7 +295,7 @@ const notConnected = "federated_connection_refresh_token_not_found"
 // callerWith is the AccessToken of raw, with goodClaims changed.
 func callerWith(t testing.TB, raw string, changes object) *AccessToken {
 	t.Helper()
-	claims, err := parseClaims([]byte(mustJSON(with(goodClaims(), changes))))
+	claims, err := parseClaims[claims]([]byte(mustJSON(with(goodClaims(), changes))))
 	if err != nil {
 		t.Fatal(err)
 	}

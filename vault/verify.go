@@ -96,7 +96,7 @@ func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	if jws.typ != "jwt" && jws.typ != "at+jwt" {
 		return nil, invalidToken("wrong_type")
 	}
-	claims, err := parseClaims(jws.payload)
+	claims, err := parseClaims[claims](jws.payload)
 	if err != nil {
 		return nil, err
 	}
@@ -128,13 +128,16 @@ type IDToken struct {
 
 // VerifyIDToken checks an ID token that was issued to the client clientID in a
 // login that began with nonce, as OpenID Connect Core §3.1.3.7 says.
+//
+// Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, or the error of
+// ctx.
 func (c *Client) VerifyIDToken(ctx context.Context, raw, clientID, nonce string) (*IDToken, error) {
 	// What applications may sign ID tokens with in Auth0, less HS256.
 	jws, err := c.verifySignature(ctx, raw, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
 	if err != nil {
 		return nil, err
 	}
-	claims, err := parseClaims(jws.payload)
+	claims, err := parseClaims[idClaims](jws.payload)
 	if err != nil {
 		return nil, err
 	}

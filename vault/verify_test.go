@@ -71,6 +71,7 @@ func TestVerifyAcceptsOnlyAccessTokensOfThisAPI(t *testing.T) {
 		{"scopes in a list", object{"scope": []string{"a"}}, nil, "malformed_claims"},
 		{"permissions in a string", object{"permissions": "a"}, nil, "malformed_claims"},
 		{"an organization that is no string", object{"org_id": 5}, nil, "malformed_claims"},
+		{"what is read in ID tokens only, of other types", object{"name": object{"given": "A"}, "email": 1, "nickname": []string{}, "nonce": 1, "amr": "pwd", "auth_time": "now"}, nil, "ok"},
 		{"signed with a shared secret", nil, object{"alg": "HS256"}, "wrong_algorithm"},
 		{"not signed", nil, object{"alg": "none"}, "wrong_algorithm"},
 		{"an algorithm spelt in another case", nil, object{"alg": "rs256"}, "wrong_algorithm"},
