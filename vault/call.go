@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -44,10 +43,7 @@ type Answer struct {
 // CodeThrottled for 429 and a spent budget, CodeMisconfigured for a redirect. Every
 // other status is the caller's to judge.
 func (c *Client) Call(req *http.Request) (*Answer, error) {
-	if err := c.spendQuarter("pages"); err != nil {
-		return nil, err
-	}
-	if err := c.healthOf(req).admit(asker{}); err != nil {
+	if err := c.admitPage(req, "pages"); err != nil {
 		return nil, err
 	}
 	answer, err := c.call(req, asker{})
@@ -57,12 +53,31 @@ func (c *Client) Call(req *http.Request) (*Answer, error) {
 	return answer, nil
 }
 
-// call is Call for one that the tenant's state allows, and tells that state what
-// came of it.
-func (c *Client) call(req *http.Request, who asker) (*Answer, *Error) {
-	if err := c.spend("tenant", c.tenantBudget); err != nil {
-		return nil, err
+// admitPage is admit for what is done in a browser, as often as somebody likes: a
+// quarter of the tenant's budget is there for each such purpose, and what agents need
+// is out of its reach. Where it refuses it closes the request's body, as
+// http.RoundTripper demands.
+func (c *Client) admitPage(req *http.Request, purpose string) *Error {
+	err := c.spend(purpose, max(1, c.tenantBudget/4))
+	if err == nil {
+		err = c.admit(c.healthOf(req), asker{})
 	}
+	if err != nil && req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return err
+}
+
+// admit tells whether the tenant's budget and state allow a call, which is then made.
+func (c *Client) admit(h *health, who asker) *Error {
+	if err := c.spend("tenant", c.tenantBudget); err != nil {
+		return err
+	}
+	return h.admit(who)
+}
+
+// call makes a call that was admitted, and tells the tenant's state what came of it.
+func (c *Client) call(req *http.Request, who asker) (*Answer, *Error) {
 	asked := time.Now()
 	answer, err := c.fetch(req)
 	if err != nil && neverSent(err) && c.healthOf(req).open(who) && c.pause(req) {
@@ -154,26 +169,13 @@ func (c *Client) spend(purpose string, perSecond int) *Error {
 	return nil
 }
 
-// spendQuarter is for what is done in a browser as often as somebody likes: a quarter
-// of the tenant's budget is there for each such purpose, and what agents need is out
-// of its reach.
-func (c *Client) spendQuarter(purpose string) *Error {
-	return c.spend(purpose, max(1, c.tenantBudget/4))
-}
-
 // sparing is a transport for calls that anybody can cause, without a token.
 type sparing struct{ client *Client }
 
 // RoundTrip implements http.RoundTripper.
 func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := s.client
-	if err := c.spendQuarter("sign-ins"); err != nil {
-		return nil, err
-	}
-	if err := c.spend("tenant", c.tenantBudget); err != nil {
-		return nil, err
-	}
-	if err := c.health.admit(asker{}); err != nil {
+	if err := c.admitPage(req, "sign-ins"); err != nil {
 		return nil, err
 	}
 	asked := time.Now()
@@ -253,56 +255,3 @@ func retryAfter(h http.Header) time.Duration {
 // decode reads JSON strictly: member names in exact case, none twice, nothing
 // after the value. encoding/json would take "Access_Token" for "access_token".
 func decode(data []byte, v any) error { return josejson.Unmarshal(data, v) }
-
-// oauthError is the error answer of RFC 6749 §5.2.
-type oauthError struct {
-	Code        string `json:"error"`
-	Description string `json:"error_description"`
-	// Auth0 has been seen to send this one instead.
-	Alternative string `json:"description"`
-}
-
-// parseOAuthError returns the error answer in body, if it is one. secrets are
-// what the request carried: a description that repeats part of one is dropped.
-func parseOAuthError(body []byte, secrets ...string) (code string, description error, ok bool) {
-	var e oauthError
-	if err := decode(body, &e); err != nil || e.Code == "" || printable(e.Code) != e.Code {
-		return "", nil, false
-	}
-	if !isReason(e.Code) || RepeatsSecret(e.Code, secrets...) {
-		e.Code = "unnamed_error"
-	}
-	text := e.Description
-	if text == "" {
-		text = e.Alternative
-	}
-	const most = 300
-	text = text[:min(len(text), most)]
-	if text == "" || RepeatsSecret(text, secrets...) {
-		return e.Code, nil, true
-	}
-	return e.Code, fmt.Errorf("Auth0: %s", printable(text)), true
-}
-
-// isReason tells whether s is fit for Error.Reason.
-func isReason(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	for _, b := range []byte(s) {
-		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' && b != '.' && b != '-' {
-			return false
-		}
-	}
-	return true
-}
-
-// printable replaces what is not printable ASCII.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
-}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -125,6 +126,35 @@ func TestCallLeavesOtherStatusesToItsCaller(t *testing.T) {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 }
+
+// As http.Client promises, and an http.RoundTripper must.
+func TestTheBodyOfARefusedRequestIsClosed(t *testing.T) {
+	for name, send := range map[string]func(c *Client, req *http.Request) error{
+		"Call":       func(c *Client, req *http.Request) error { _, err := c.Call(req); return err },
+		"HTTPClient": func(c *Client, req *http.Request) error { return closed(c.HTTPClient().Do(req)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newTenant().client(t, Config{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					return handled(answering(429, ""), r)
+				})})
+				_ = send(c, request(t, testIssuer+"oauth/par"))
+				req, body := request(t, testIssuer+"oauth/par"), new(closeable)
+				req.Body = body
+				refused(t, send(c, req), CodeThrottled)
+				if !body.closed {
+					t.Error("it is open")
+				}
+			})
+		})
+	}
+}
+
+type closeable struct{ closed bool }
+
+func (*closeable) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (c *closeable) Close() error { c.closed = true; return nil }
 
 // The other tests count in these; here they are held to what is promised.
 func TestPromisedLimits(t *testing.T) {

@@ -76,6 +76,6 @@
 // claims.go, keys.go and caller.go (whose token is this), token.go, cache.go,
 // shard.go and entry.go (is there an answer already), flight.go and exchange.go (ask
 // Auth0), health.go and budget.go (whether, and how often), call.go (one request to
-// Auth0), scopes.go (is it enough), errors.go (every way it can end), source.go (for
-// other Go programs).
+// Auth0), scopes.go (is it enough), errors.go (every way it can end), secret.go (what
+// must not be printed), source.go (for other Go programs).
 package vault

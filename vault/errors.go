@@ -105,8 +105,9 @@ func (e *Error) NeedsLink() bool {
 	return false
 }
 
-// aboutSubject reports whether the refusal is about the token that was exchanged and not about the account: another token of the same user and agent
-// may fare better, so such an answer is neither shared nor remembered.
+// aboutSubject reports whether the refusal is about the token that was exchanged and
+// not about the account: another token of the same user and agent may fare better, so
+// such an answer is neither shared nor remembered.
 func (e *Error) aboutSubject() bool {
 	switch e.Code {
 	case CodeInvalidToken, CodeStepUp, CodeAccessDenied:

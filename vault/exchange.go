@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -169,4 +170,57 @@ func classify(answer *Answer, hinted bool, secrets ...string) *Error {
 		e.Code, e.RetryAfter = CodeThrottled, retryAfter(answer.Header)
 	}
 	return e
+}
+
+// oauthError is the error answer of RFC 6749 §5.2.
+type oauthError struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description"`
+	// Auth0 has been seen to send this one instead.
+	Alternative string `json:"description"`
+}
+
+// parseOAuthError returns the error answer in body, if it is one. secrets are
+// what the request carried: a description that repeats part of one is dropped.
+func parseOAuthError(body []byte, secrets ...string) (code string, description error, ok bool) {
+	var e oauthError
+	if err := decode(body, &e); err != nil || e.Code == "" || printable(e.Code) != e.Code {
+		return "", nil, false
+	}
+	if !isReason(e.Code) || RepeatsSecret(e.Code, secrets...) {
+		e.Code = "unnamed_error"
+	}
+	text := e.Description
+	if text == "" {
+		text = e.Alternative
+	}
+	const most = 300
+	text = text[:min(len(text), most)]
+	if text == "" || RepeatsSecret(text, secrets...) {
+		return e.Code, nil, true
+	}
+	return e.Code, fmt.Errorf("Auth0: %s", printable(text)), true
+}
+
+// isReason tells whether s is fit for Error.Reason.
+func isReason(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for _, b := range []byte(s) {
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' && b != '.' && b != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// printable replaces what is not printable ASCII.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
 }

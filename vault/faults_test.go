@@ -76,7 +76,7 @@ func TestATenantThatIsGoneIsDialledByFew(t *testing.T) {
 		calls++
 	}
 	// Until the tenant counts as failing, each call is tried twice.
-	if n := dialled.Load(); calls < 200 || n < 2*failingUsers || n > 2*failingUsers+10*int32(lasts/time.Second) {
+	if n := dialled.Load(); calls < 100 || n < 2*failingUsers || n > 2*failingUsers+10*int32(lasts/time.Second) {
 		t.Errorf("%d connections tried for %d calls", n, calls)
 	}
 }

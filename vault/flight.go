@@ -145,7 +145,7 @@ func (c *Client) fly(ctx context.Context, q question, f *flight) {
 		return
 	}
 	defer func() { <-c.slots }()
-	if f.answer.err = c.health.admit(q.asker()); f.answer.err != nil {
+	if f.answer.err = c.admit(c.health, q.asker()); f.answer.err != nil {
 		return
 	}
 	f.answer.asked = time.Now()
