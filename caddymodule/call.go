@@ -48,8 +48,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	outer, _ := r.Context().Value(callKey{}).(*call)
 	c := &call{Context: r.Context(), handler: h, outer: outer}
 	token, err := c.obtain(r)
-	if err != nil && c.held(w, r, err) {
-		token, err = c.obtainAgain(r.Context())
+	if err != nil {
+		token, err = c.holdOn(w, r, err)
 	}
 	if err != nil {
 		return c.refuse(w, r, err)

@@ -32,20 +32,28 @@ const (
 	bodyPatience = 2 * time.Second
 )
 
-// held waits, where the route says so, while the user is about to connect the
-// account for want of which err refuses the call. It reports whether that
-// ended, so that the vault is to be asked again.
-func (c *call) held(w http.ResponseWriter, r *http.Request, err error) bool {
+// holdOn waits, where the route says so, while the user is about to connect the
+// account for want of which err refuses the call, and asks the vault again whenever
+// that may help. It returns the provider's token, or why there is none in the end.
+func (c *call) holdOn(w http.ResponseWriter, r *http.Request, err error) (*vault.Token, error) {
 	h, flow := c.handler, c.handler.tenant.flow
 	if !h.mayHold(r.Method) || !refusalOf(err).needsLink() || !flow.Connecting(c.caller, c.request) || !c.takeBody(w, r) {
-		return false
+		return nil, err
 	}
 	h.logger.Debug("holding the request while the user connects the account",
 		zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
-	if flow.Hold(r.Context(), c.caller, c.request, time.Duration(h.Hold)) {
-		return true
+	for end := time.Now().Add(time.Duration(h.Hold)); ; {
+		news := flow.Hold(r.Context(), c.caller, c.request, time.Until(end))
+		connecting := flow.Connecting(c.caller, c.request) // before the vault is asked: no end goes unnoticed
+		if !news && connecting {
+			return nil, err
+		}
+		var token *vault.Token
+		token, err = c.obtainAgain(r.Context())
+		if err == nil || !connecting || !refusalOf(err).needsLink() {
+			return token, err
+		}
 	}
-	return !flow.Connecting(c.caller, c.request) // it ended while the body arrived
 }
 
 // obtainAgain is obtain after a wait, in which the agent's token may have ended.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -464,5 +465,48 @@ func TestWaitingCallsDoNotHoldUpTheEndOfTheProcess(t *testing.T) {
 	p.wantStatus(p.await(waiting), "pending")
 	if err := caddy.Wait(); err != nil || time.Since(start) > 10*time.Second {
 		t.Errorf("%v after %v", err, time.Since(start))
+	}
+}
+
+// holdWhileLinking is a site whose links lead to linking first, and a call that is held
+// until alice has linked her account at Google.
+func holdWhileLinking(t *testing.T, change func(*auth0test.Config)) (*proxy, *person, <-chan *reply) {
+	t.Helper()
+	p := newProxy(t, withLinking, change)
+	p.via("management")
+	p.load(holdSite)
+	token := p.token(alice)
+	person := p.deciding(token)
+	done := later(func() *reply { return p.get("/", token) })
+	p.holding(1)
+	for _, action := range []string{"prove", "allow", "merge"} {
+		person.submit(url.Values{"action": {action}})
+	}
+	p.logLine(`"link identity_linked"`)
+	return p, person, done
+}
+
+// On a tenant of 2025 that fills the vault.
+func TestWhereLinkingSufficesAHeldCallGoesOnAfterIt(t *testing.T) {
+	p, _, done := holdWhileLinking(t, func(cfg *auth0test.Config) { cfg.Settings.IdentitiesFeedVault = true })
+	linked := time.Now()
+	if got := p.await(done); got.Status != 200 || time.Since(linked) > time.Second {
+		t.Errorf("status %d after %v, body %s", got.Status, time.Since(linked), got.Body)
+	}
+}
+
+func TestWhereLinkingDoesNotSufficeAHeldCallWaitsForTheAccount(t *testing.T) {
+	p, person, done := holdWhileLinking(t, func(*auth0test.Config) {})
+	p.eventually("the vault's no", func() bool { return p.exchanges() > 1 })
+	person.submit(url.Values{"action": {"connect"}})
+	person.submit(url.Values{"username": {"alice@example.com"}, "password": {"alice-password"}})
+	select {
+	case got := <-done:
+		t.Fatalf("status %d, body %s", got.Status, got.Body)
+	default:
+	}
+	person.connect()
+	if got := p.await(done); got.Status != 200 {
+		t.Errorf("status %d, body %s", got.Status, got.Body)
 	}
 }

@@ -9,10 +9,12 @@ import (
 
 // Hold waits, for d at most, while the user whom caller speaks for is about to
 // connect the account that req asks for: has opened a link that caller's agent
-// got, and has signed in, at a Flow with the same Outcomes. It reports whether that ended, one way or another, so
-// that asking the vault again is worth while. It returns false at once if
-// nobody is about to do so, or if another call of the same user, organization
-// and agent is held for the same account.
+// got, and has signed in, at a Flow with the same Outcomes. It reports whether
+// something happened that makes asking the vault again worth while: that ended, one
+// way or another, or an identity was linked, which is the end only on tenants whose
+// vault identities feed; on others the user goes on Connecting. It returns false
+// at once if nobody is about to do so, or if another call of the same user,
+// organization and agent is held for the same account.
 //
 // It ends early, with false, when ctx ends or the Flow is closed.
 func (f *Flow) Hold(ctx context.Context, caller *vault.AccessToken, req vault.Request, d time.Duration) bool {

@@ -135,6 +135,22 @@ func TestACallGoesOnWhenTheAccountIsConnectedForAnotherAgent(t *testing.T) {
 	})
 }
 
+// Linking may have been all. If it was not, the call may be held for the rest.
+func TestACallLooksAgainWhenItsUserHasLinked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := holdFlow(t)
+		tk, _ := stubTicket(t, f)
+		f.outcomes.begin(tk)
+		time.AfterFunc(time.Second, func() { f.outcomes.lookNow(tk) })
+		wantHold(t, f, time.Minute, true, time.Second)
+		if !f.Connecting(someone, calendar) {
+			t.Error("the user's flow is over")
+		}
+		time.AfterFunc(time.Second, func() { f.outcomes.record(tk, connected) })
+		wantHold(t, f, time.Minute, true, time.Second)
+	})
+}
+
 func TestAHoldSurvivesAReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outcomes := NewOutcomes()

@@ -135,14 +135,15 @@ func (o *Outcomes) record(t ticket, state State) {
 	}
 }
 
-// lookNow has whoever waits for t ask the vault at once: something happened that may
-// suffice.
+// lookNow has whoever waits for t ask the vault at once, the call that is held
+// included: something happened that may suffice.
 func (o *Outcomes) lookNow(t ticket) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	entry := o.entry(t)
 	entry.urgency = atOnce
 	entry.wake()
+	o.letGo(entry.wish)
 }
 
 // lookAgain makes everybody ask the vault who waits for the account that a flow
