@@ -78,7 +78,9 @@ func (h *Handler) mayHold(method string) bool {
 
 // takeBody reads the body into memory: only when it has been read does the
 // server notice that the agent hangs up. It returns false for one that is too
-// long, or does not end in time, or at all; then the request is as it was.
+// long, or does not end in time, or at all; then the request is as it was. Its rest
+// is for an error route, if one is to answer. Otherwise the server reads it for
+// nothing before it sends the answer, and does so no longer than bodyPatience.
 func (c *call) takeBody(w http.ResponseWriter, r *http.Request) bool {
 	if r.Body == nil || r.ContentLength == 0 {
 		return true
@@ -91,10 +93,14 @@ func (c *call) takeBody(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	taken, err := io.ReadAll(io.LimitReader(r.Body, maxHeldBody+1))
-	if c.late = errors.Is(err, os.ErrDeadlineExceeded); !c.late {
-		_ = control.SetReadDeadline(time.Time{}) // it could be set
-	}
+	c.late = errors.Is(err, os.ErrDeadlineExceeded)
 	whole := err == nil && len(taken) <= maxHeldBody
+	switch { // the deadline could be set
+	case whole:
+		_ = control.SetReadDeadline(time.Time{})
+	case !c.late && c.handler.OnMissing == onMissingError:
+		_ = control.SetReadDeadline(serverDeadline(r))
+	}
 	var body io.Reader = bytes.NewReader(taken)
 	if !whole {
 		body = io.MultiReader(body, r.Body)
@@ -104,6 +110,16 @@ func (c *call) takeBody(w http.ResponseWriter, r *http.Request) bool {
 		io.Closer
 	}{body, r.Body}
 	return whole
+}
+
+// serverDeadline is when the server ends a body that it begins to read now; zero
+// if it has no say in that, or sees to it with each read.
+func serverDeadline(r *http.Request) time.Time {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.ReadTimeout <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(server.ReadTimeout))
 }
 
 func (h *Handler) validateHold() error {

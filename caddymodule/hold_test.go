@@ -274,6 +274,9 @@ func TestABodyThatCannotBeKeptDoesNotWait(t *testing.T) {
 	never, stop := io.Pipe() // an agent that wants an answer before it goes on
 	defer stop.Close()
 	p.wantAtOnce("does not end", "link_required", func() *reply { return p.send("POST", token, never, unknown) })
+	p.wantAtOnce("turns out too long and does not end", "link_required", func() *reply {
+		return p.send("POST", token, io.MultiReader(strings.NewReader(long), never), unknown)
+	})
 	if text := p.Log.String(); strings.Contains(text, "holding the request") {
 		t.Error("a call waited")
 	}
@@ -297,6 +300,36 @@ func TestABodyThatCannotBeKeptIsWholeInTheErrorRoute(t *testing.T) {
 	})
 	if r := p.send("POST", token, strings.NewReader(long), func(r *http.Request) { r.ContentLength = -1 }); r.Status != 200 || got != len(long) {
 		t.Errorf("status %d, the error route got %d bytes", r.Status, got)
+	}
+}
+
+// It gets no longer for that than the server gives any body.
+func TestABodyThatCannotBeKeptHasToEndInTheErrorRoute(t *testing.T) {
+	p := startProxy(t, holdSite)
+	token := p.token(alice)
+	_ = p.deciding(token)
+	config := p.caddyfile(strings.Replace(holdSite, "{\n", "{\n on_missing error\n", 1) + `
+	handle_errors {
+		reverse_proxy {upstream}
+	}`)
+	config = strings.Replace(config, "protocols h1 h2c", "protocols h1 h2c\n timeouts {\n read_body 1s\n read_body_idle -1s\n}", 1)
+	if err := p.tryLoad(p.expand(config)); err != nil {
+		t.Fatal(err)
+	}
+	cut := make(chan error, 1)
+	p.Upstream.respond(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		cut <- err
+	})
+	never, stop := io.Pipe()
+	defer stop.Close()
+	body := io.MultiReader(strings.NewReader(strings.Repeat("x", 64<<10+1)), never)
+	done := later(func() *reply { return p.send("POST", token, body, func(r *http.Request) { r.ContentLength = -1 }) })
+	if got := p.await(done); got.Status < 400 {
+		t.Errorf("status %d, body %s", got.Status, got.Body)
+	}
+	if err := <-cut; err == nil {
+		t.Error("the upstream got a body that ended")
 	}
 }
 
