@@ -118,26 +118,25 @@ type Config struct {
 // Client verifies access tokens of one API and exchanges them. Make one with
 // [New]. It is safe for concurrent use and needs no closing.
 type Client struct {
-	issuer       string
-	audience     string
-	clientID     string
-	clientSecret Secret
-	basicAuth    bool
-	algorithms   []jose.SignatureAlgorithm
-	timeout      time.Duration
-	maxAge       time.Duration
-	maxEntries   int
-	userBudget   int
-	tenantBudget int
-	cache        *Cache
-	http         *http.Client
-	keys         *keySet
+	issuer        string
+	audience      string
+	clientID      string
+	clientSecret  Secret
+	refreshTokens bool // are what is exchanged; then audience is empty
+	basicAuth     bool
+	algorithms    []jose.SignatureAlgorithm
+	timeout       time.Duration
+	maxAge        time.Duration
+	maxEntries    int
+	userBudget    int
+	tenantBudget  int
+	http          *http.Client
 
+	cache            *Cache
+	keys             *keySet
 	health           *health
 	managementHealth *health
 	myAccountHealth  *health
-
-	refreshTokens bool // are what is exchanged; then audience is empty
 
 	// What the keys of a Cache say, interned since many entries have the same:
 	tenant unique.Handle[string] // the issuer
@@ -156,7 +155,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	if err := cfg.checkClient(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	basic, err := ParseAuthMethod(cfg.AuthMethod)
@@ -167,42 +166,30 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.setDefaults()
 	c := &Client{
-		issuer:       issuer,
-		audience:     cfg.Audience,
-		clientID:     cfg.ClientID,
-		clientSecret: cfg.ClientSecret,
-		basicAuth:    basic,
-		algorithms:   algorithms,
-		timeout:      cfg.Timeout,
-		maxAge:       cfg.MaxAge,
-		maxEntries:   cfg.MaxEntries,
-		userBudget:   cfg.UserBudget,
-		tenantBudget: cfg.TenantBudget,
-		cache:        cfg.Cache,
-		maxWaiting:   int64(cfg.MaxWaiting),
-
+		issuer:        issuer,
+		audience:      cfg.Audience,
+		clientID:      cfg.ClientID,
+		clientSecret:  cfg.ClientSecret,
 		refreshTokens: cfg.RefreshTokens,
+		basicAuth:     basic,
+		algorithms:    algorithms,
+		timeout:       cfg.Timeout,
+		maxAge:        cfg.MaxAge,
+		maxEntries:    cfg.MaxEntries,
+		userBudget:    cfg.UserBudget,
+		tenantBudget:  cfg.TenantBudget,
+		slots:         make(chan struct{}, cfg.MaxExchanges),
+		maxWaiting:    int64(cfg.MaxWaiting),
+		http:          &http.Client{Transport: cfg.Transport, CheckRedirect: refuseRedirects},
 	}
-	if err := c.setDefaults(cfg.MaxExchanges); err != nil {
-		return nil, err
-	}
-	transport := cfg.Transport
-	if transport == nil {
-		transport = c.cache.roundTripper()
-	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirects}
-	c.keys = c.cache.keySet(issuer + ".well-known/jwks.json")
-	c.health = c.cache.health(issuer)
-	c.managementHealth, c.myAccountHealth = c.cache.health(issuer+"api/v2/"), c.cache.health(issuer+"me/")
-	c.tenant = unique.Make(issuer)
-	c.rules = unique.Make(joinKey(issuer, cfg.Audience, fmt.Sprint(algorithms)))
-	c.id = unique.Make(joinKey(issuer, cfg.Audience, cfg.ClientID))
+	c.share(cfg.Cache)
 	return c, nil
 }
 
-// checkClient checks what says whose tokens are exchanged.
-func (cfg *Config) checkClient() error {
+// check checks what needs no parsing.
+func (cfg *Config) check() error {
 	switch {
 	case cfg.RefreshTokens && cfg.Audience != "":
 		return errors.New("audience: must be empty where refresh tokens are exchanged")
@@ -213,36 +200,51 @@ func (cfg *Config) checkClient() error {
 	case cfg.ClientSecret.Reveal() == "":
 		return errors.New("client secret: required")
 	}
+	for _, bound := range []struct {
+		name  string
+		value int64
+	}{
+		{"timeout", int64(cfg.Timeout)},
+		{"max age", int64(cfg.MaxAge)},
+		{"max entries", int64(cfg.MaxEntries)},
+		{"user budget", int64(cfg.UserBudget)},
+		{"tenant budget", int64(cfg.TenantBudget)},
+		{"max exchanges", int64(cfg.MaxExchanges)},
+		{"max waiting", int64(cfg.MaxWaiting)},
+	} {
+		if bound.value < 0 {
+			return fmt.Errorf("%s: must not be negative", bound.name)
+		}
+	}
 	return nil
 }
 
-func (c *Client) setDefaults(maxExchanges int) error {
-	if c.timeout < 0 || c.maxAge < 0 || c.maxEntries < 0 || c.userBudget < 0 || c.tenantBudget < 0 || c.maxWaiting < 0 || maxExchanges < 0 {
-		return errors.New("timeout, max age, max entries and budgets must not be negative")
+func (cfg *Config) setDefaults() {
+	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
+	cfg.MaxAge = cmp.Or(cfg.MaxAge, DefaultMaxAge)
+	cfg.MaxEntries = cmp.Or(cfg.MaxEntries, DefaultMaxEntries)
+	cfg.UserBudget = cmp.Or(cfg.UserBudget, DefaultUserBudget)
+	cfg.TenantBudget = cmp.Or(cfg.TenantBudget, DefaultTenantBudget)
+	cfg.MaxExchanges = cmp.Or(cfg.MaxExchanges, DefaultMaxExchanges)
+	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, DefaultMaxWaiting)
+	if cfg.Cache == nil {
+		cfg.Cache = NewCache()
 	}
-	if c.maxWaiting == 0 {
-		c.maxWaiting = DefaultMaxWaiting
+	if cfg.Transport == nil {
+		cfg.Transport = cfg.Cache.roundTripper()
 	}
-	c.slots = make(chan struct{}, cmp.Or(maxExchanges, DefaultMaxExchanges))
-	if c.timeout == 0 {
-		c.timeout = DefaultTimeout
-	}
-	if c.maxAge == 0 {
-		c.maxAge = DefaultMaxAge
-	}
-	if c.maxEntries == 0 {
-		c.maxEntries = DefaultMaxEntries
-	}
-	if c.userBudget == 0 {
-		c.userBudget = DefaultUserBudget
-	}
-	if c.tenantBudget == 0 {
-		c.tenantBudget = DefaultTenantBudget
-	}
-	if c.cache == nil {
-		c.cache = NewCache()
-	}
-	return nil
+}
+
+// share makes cache the one that c and others like it use.
+func (c *Client) share(cache *Cache) {
+	c.cache = cache
+	c.keys = cache.keySet(c.issuer + ".well-known/jwks.json")
+	c.health = cache.health(c.issuer)
+	c.managementHealth = cache.health(c.issuer + "api/v2/")
+	c.myAccountHealth = cache.health(c.issuer + "me/")
+	c.tenant = unique.Make(c.issuer)
+	c.rules = unique.Make(joinKey(c.issuer, c.audience, fmt.Sprint(c.algorithms)))
+	c.id = unique.Make(joinKey(c.issuer, c.audience, c.clientID))
 }
 
 // Issuer returns the tenant's issuer identifier: the domain's URL with its

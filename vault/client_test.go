@@ -36,11 +36,13 @@ func TestNewChecksItsConfig(t *testing.T) {
 		{"no signature", func(c *Config) { c.Algorithms = []string{"none"} }, `"none"`},
 		{"an algorithm in lower case", func(c *Config) { c.Algorithms = []string{"rs256"} }, `"rs256"`},
 		{"a longer hash", func(c *Config) { c.Algorithms = []string{"RS512"} }, `"RS512"`},
-		{"a timeout below zero", func(c *Config) { c.Timeout = -1 }, "negative"},
-		{"an age below zero", func(c *Config) { c.MaxAge = -1 }, "negative"},
-		{"entries below zero", func(c *Config) { c.MaxEntries = -1 }, "negative"},
-		{"a user budget below zero", func(c *Config) { c.UserBudget = -1 }, "negative"},
-		{"a tenant budget below zero", func(c *Config) { c.TenantBudget = -1 }, "negative"},
+		{"a timeout below zero", func(c *Config) { c.Timeout = -1 }, "timeout: must not be negative"},
+		{"an age below zero", func(c *Config) { c.MaxAge = -1 }, "max age: must not be negative"},
+		{"entries below zero", func(c *Config) { c.MaxEntries = -1 }, "max entries: must not be negative"},
+		{"a user budget below zero", func(c *Config) { c.UserBudget = -1 }, "user budget: must not be negative"},
+		{"a tenant budget below zero", func(c *Config) { c.TenantBudget = -1 }, "tenant budget: must not be negative"},
+		{"exchanges below zero", func(c *Config) { c.MaxExchanges = -1 }, "max exchanges: must not be negative"},
+		{"waiting callers below zero", func(c *Config) { c.MaxWaiting = -1 }, "max waiting: must not be negative"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := good()
