@@ -23,14 +23,13 @@ func checkAgents(n *Needs, o *observed) (findings []Finding) {
 
 func missingAgent(n *Needs, agent Agent) Finding {
 	f := wrong("agents.exist", "no application "+agent.ID, "another id in allow_clients, or an application for the agent, which setup --create-agent makes", "Applications > Create Application")
-	if !n.CreateAgents {
-		return f // more often a misspelt id than a wish
-	}
-	return f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(agent.ID), Body: map[string]any{
+	f = f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(agent.ID), Body: map[string]any{
 		// The one kind that needs to know no address of the agent's.
 		"name": agent.Name, "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},
 		"token_endpoint_auth_method": "none", "oidc_conformant": true, "jwt_configuration": map[string]any{"alg": "RS256"},
 	}})
+	f.byHand = !n.CreateAgents // more often a misspelt id than a wish
+	return f
 }
 
 // checkAgentGrant: where the API's policy asks for it, each agent needs a grant.

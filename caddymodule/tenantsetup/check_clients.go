@@ -9,7 +9,7 @@ import (
 
 func checkExchange(n *Needs, o *observed) []Finding {
 	if err := cmp.Or(o.management, o.clients.err); err != nil {
-		return append(probedClient("client", "the Token Vault grant; first-party, OIDC-conformant, and not public", o.probes.exchange),
+		return append(probedClient("client", "the Token Vault grant; first-party, OIDC-conformant, and not public", n.Exchange.ID, o.probes.exchange),
 			unseenAll(err, "client.linked", "client.first_party", "client.oidc_conformant", "client.auth_method")...)
 	}
 	c := o.clients.value[n.Exchange.ID]
@@ -17,10 +17,11 @@ func checkExchange(n *Needs, o *observed) []Finding {
 		return []Finding{missingExchange(n, o)}
 	}
 	findings := []Finding{fine("client.exists", "application "+c.GetName())}
-	for _, rule := range exchangeRules(n) {
-		if rule.check != "client.linked" || o.apis.value[n.Audience] != nil {
-			findings = append(findings, rule.judge(c))
-		}
+	if o.apis.value[n.Audience] != nil {
+		findings = append(findings, checkLinked(n, o, c))
+	}
+	for _, rule := range exchangeRules {
+		findings = append(findings, rule.judge(c))
 	}
 	return append(findings, secretOf("client", c, o.probes.exchange)...)
 }
@@ -30,7 +31,7 @@ func checkLink(n *Needs, o *observed) []Finding {
 		return nil
 	}
 	if err := cmp.Or(o.management, o.clients.err); err != nil {
-		return append(append(probedClient("link", "the grant "+grantCode, o.probes.login), probedURLs(n, o)...),
+		return append(append(probedClient("link", "the grant "+grantCode, n.Link.Client.ID, o.probes.login), probedURLs(n, o)...),
 			unseenAll(err, "link.app_type", "link.id_token_alg", "link.auth_method")...)
 	}
 	c := o.clients.value[n.Link.Client.ID]
@@ -45,16 +46,34 @@ func checkLink(n *Needs, o *observed) []Finding {
 }
 
 func missingExchange(n *Needs, o *observed) Finding {
+	return anotherExchange("client.exists", "no application "+orNone(n.Exchange.ID), n, o)
+}
+
+// anotherExchange is a finding that takes another client: the API's own, or a new
+// one, since an API has one at most.
+func anotherExchange(id, found string, n *Needs, o *observed) Finding {
 	const where = "Applications > APIs > (the API) > Add Application"
-	found := "no application " + orNone(n.Exchange.ID)
-	if id := o.apis.value[n.Audience].GetClientID(); id != "" { // an API has one
-		return wrong("client.exists", found, id+" in client: the API's own", where)
+	if own := o.apis.value[n.Audience].GetClientID(); own != "" {
+		return wrong(id, found, own+" in client: the API's own", where)
 	}
-	return wrong("client.exists", found, "the Custom API client of "+n.Audience, where).
+	return wrong(id, found, "the Custom API client of "+n.Audience, where).
 		mendedBy(Change{What: "the Custom API client", Method: "POST", Path: []string{"clients"}, as: newExchange, Body: map[string]any{
 			"name": "Token Vault exchange", "app_type": "resource_server", "resource_server_identifier": n.Audience,
 			"grant_types": []string{grantVault},
 		}})
+}
+
+// checkLinked: the exchange's client has to be the API's. What another one is for
+// is not known, so the operator decides.
+func checkLinked(n *Needs, o *observed, c *management.Client) Finding {
+	const id = "client.linked"
+	of := c.GetResourceServerIdentifier()
+	if c.GetAppType() == "resource_server" && of == n.Audience {
+		return fine(id, "linked to the API "+of)
+	}
+	f := anotherExchange(id, either(of == "", "linked to no API, app_type "+c.GetAppType(), "linked to the API "+of), n, o)
+	f.byHand = true
+	return f
 }
 
 func missingLink(n *Needs) Finding {
@@ -84,7 +103,7 @@ func secretOf(group string, c *management.Client, v verdict) []Finding {
 var errUnclear = errors.New("the tenant's answer does not tell")
 
 // probedClient is what a probe alone says of a client.
-func probedClient(group, grant string, v verdict) []Finding {
+func probedClient(group, grant, id string, v verdict) []Finding {
 	const where = "Applications > Applications"
 	switch v {
 	case badClient:
@@ -93,7 +112,7 @@ func probedClient(group, grant string, v verdict) []Finding {
 	case badGrant:
 		return []Finding{
 			fine(group+".secret", "Auth0 accepts its id and secret"),
-			wrong(group+".grant", "Auth0 does not let it", grant, where+" > (the application) > Settings > Advanced > Grant Types"),
+			wrong(group+".grant", "Auth0 does not let it", grant, where+" > (the application) > Settings > Advanced > Grant Types").opens(id),
 		}
 	case accepted:
 		return []Finding{fine(group+".secret", "Auth0 accepts its id and secret"), fine(group+".grant", "Auth0 lets it use its grant")}
@@ -111,7 +130,7 @@ func probedURLs(n *Needs, o *observed) (findings []Finding) {
 	case accepted, badAPI, badGrant:
 		findings = append(findings, fine("link.callback", "Auth0 sends browsers to "+n.Link.Callback))
 	case badCallback:
-		findings = append(findings, wrong("link.callback", "Auth0 does not send browsers to the pages", n.Link.Callback, where+" > Allowed Callback URLs"))
+		findings = append(findings, wrong("link.callback", "Auth0 does not send browsers to the pages", n.Link.Callback, where+" > Allowed Callback URLs").opens(n.Link.Client.ID))
 	default:
 		findings = append(findings, unseen("link.callback", errUnclear))
 	}
@@ -119,7 +138,7 @@ func probedURLs(n *Needs, o *observed) (findings []Finding) {
 	case accepted:
 		findings = append(findings, fine("link.logout_url", "Auth0 sends browsers to "+n.Link.Accounts))
 	case badCallback:
-		findings = append(findings, wrong("link.logout_url", "Auth0 does not send browsers to the pages", n.Link.Accounts+", first", where+" > Allowed Logout URLs"))
+		findings = append(findings, wrong("link.logout_url", "Auth0 does not send browsers to the pages", n.Link.Accounts+", first", where+" > Allowed Logout URLs").opens(n.Link.Client.ID))
 	default:
 		findings = append(findings, unseen("link.logout_url", errUnclear))
 	}

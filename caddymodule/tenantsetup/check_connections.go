@@ -48,11 +48,34 @@ func checkConnection(n *Needs, o *observed, name string) []Finding {
 
 func missingConnection(n *Needs, name string) Finding {
 	const id, found = "connection.exists", "no connection "
+	create := Change{What: "connection " + name, Method: "POST", Path: []string{"connections"}, Body: newConnection(n, name)}
 	if !n.inRoute(name) {
-		return wrong(id, found+name+", which trust_email names", "another name in trust_email, or a connection of this one", "Authentication")
+		return wrong(id, found+name+", which trust_email names", "another name in trust_email, or a connection of this one", "Authentication").
+			mendedByHand(create)
 	}
-	return wrong(id, found+name, "a connection of this name, with a client of yours at the provider", "Authentication > Social > Create Connection")
+	return wrong(id, found+name, "a connection of this name, with a client of yours at the provider", "Authentication > Social > Create Connection").
+		mendedByHand(create)
 }
+
+// newConnection is a connection with … where only a person knows what to write.
+func newConnection(n *Needs, name string) map[string]any {
+	const yours = "…"
+	body := map[string]any{"name": name, "strategy": yours}
+	if slices.Contains(ownNames, name) {
+		body["strategy"] = name
+	}
+	if n.inRoute(name) {
+		options := map[string]any{"client_id": yours, "client_secret": yours}
+		if slices.Contains(offlineStrategies, name) {
+			options["offline_access"] = true
+		}
+		body["options"], body["connected_accounts"] = options, map[string]any{"active": true}
+	}
+	return body
+}
+
+// ownNames are strategies whose connections the Dashboard calls like them.
+var ownNames = []string{"google-oauth2", "github", "windowslive", "box", "salesforce"}
 
 // checkRouted is about a connection whose accounts agents use.
 func checkRouted(n *Needs, o *observed, c *connection) []Finding {

@@ -16,7 +16,8 @@ func checkMyAccount(n *Needs, o *observed) []Finding {
 	case o.management != nil:
 		if o.probes.authorize == badAPI {
 			return []Finding{wrong("my_account.grant", "the link pages' application may have no tokens of "+n.myAccount(),
-				"the My Account API active, and user access to it", "Applications > APIs > Auth0 My Account API")}
+				"the My Account API active, and user access to it", "Applications > APIs > Auth0 My Account API").
+				mendedByHand(newGrant("the link pages' application", n.Link.Client.ID, n.myAccount(), accountScopes))}
 		}
 		return unseenAll(o.management, ids...)
 	case o.apis.err != nil:
@@ -52,9 +53,7 @@ func checkAccountGrant(n *Needs, o *observed, rs *management.ResourceServer) []F
 // scopes.
 func checkGrant(group, clientID string, scopes []string, o *observed, rs *management.ResourceServer) Finding {
 	name := o.nameOf(clientID)
-	create := Change{What: "user access of " + name + " to " + rs.GetIdentifier(), Method: "POST", Path: []string{"client-grants"}, Body: map[string]any{
-		"client_id": clientID, "audience": rs.GetIdentifier(), "scope": append([]string{}, scopes...), "subject_type": subjectUser,
-	}}
+	create := newGrant(name, clientID, rs.GetIdentifier(), scopes)
 	dashboard := dashboardOf(rs) + " > Application Access > User Access"
 	expected := "user access with " + strings.Join(scopes, " ")
 	if len(scopes) == 0 {
@@ -76,11 +75,23 @@ func checkGrant(group, clientID string, scopes []string, o *observed, rs *manage
 		}
 		if missing != nil {
 			return wrong(group+".scopes", "the user access of "+name+" lacks "+strings.Join(missing, " "), expected, dashboard).
-				mendedBy(Change{
-					What: create.What, Method: "PATCH", Path: []string{"client-grants", grant.GetID()},
-					Body: map[string]any{"scope": append(slices.Clone(grant.GetScope()), missing...)},
-				})
+				mendedBy(widenGrant(grant, missing))
 		}
 	}
 	return fine(group+".grant", name+" has user access to "+rs.GetIdentifier())
+}
+
+// newGrant lets a client have users' tokens of an API.
+func newGrant(name, clientID, audience string, scopes []string) Change {
+	return Change{What: "user access of " + name + " to " + audience, Method: "POST", Path: []string{"client-grants"}, Body: map[string]any{
+		"client_id": clientID, "audience": audience, "scope": append([]string{}, scopes...), "subject_type": subjectUser,
+	}}
+}
+
+// widenGrant adds scopes to a grant; PATCH replaces the whole list.
+func widenGrant(grant *management.ClientGrant, missing []string) Change {
+	return Change{
+		What: "the access of " + grant.GetClientID() + " to " + grant.GetAudience(), Method: "PATCH", Path: []string{"client-grants", grant.GetID()},
+		Body: map[string]any{"scope": append(slices.Clone(grant.GetScope()), missing...)},
+	}
 }

@@ -34,10 +34,15 @@ func checkLinker(n *Needs, o *observed) []Finding {
 	case o.management != nil:
 		return nil // management.credentials says so
 	}
-	if missing := o.lacks("read:users", "update:users"); missing != nil {
-		return []Finding{wrong(id, n.Linker+" lacks "+strings.Join(missing, " "), "read:users update:users, to link identities", managementWhere)}
+	missing := o.lacks("read:users", "update:users")
+	if missing == nil {
+		return []Finding{fine(id, n.Linker+" may link identities")}
 	}
-	return []Finding{fine(id, n.Linker+" may link identities")}
+	f := wrong(id, n.Linker+" lacks "+strings.Join(missing, " "), "read:users update:users, to link identities", managementWhere)
+	if grant := o.grant(n.Linker, n.managementIssuer()+"api/v2/", false); grant != nil {
+		f = f.mendedByHand(widenGrant(grant, missing))
+	}
+	return []Finding{f}
 }
 
 // checkUsersAPI: who links identities signs in for a token of the Management API,

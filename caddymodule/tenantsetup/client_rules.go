@@ -15,8 +15,10 @@ type clientRule struct {
 	found    func(*management.Client) string
 	expected string
 	where    string // in the client's page of the Dashboard
-	// members are what PATCH sends to mend it; nil where PATCH does not.
+	// members are what PATCH sends to mend it; nil where that would take away what
+	// somebody means to be there.
 	members func(*management.Client) map[string]any
+	byHand  bool // others may depend on what is there
 }
 
 func (r clientRule) judge(c *management.Client) Finding {
@@ -24,61 +26,48 @@ func (r clientRule) judge(c *management.Client) Finding {
 		return fine(r.check, r.found(c))
 	}
 	f := wrong(r.check, r.found(c), r.expected, "Applications > Applications > "+c.GetName()+" > "+r.where)
-	if r.members == nil {
-		return f
-	}
 	members := r.members(c)
 	if members == nil {
 		return f
 	}
-	return f.mendedBy(Change{What: "application " + c.GetName(), Method: "PATCH", Path: []string{"clients", c.GetClientID()}, Body: members})
+	f = f.mendedBy(Change{What: "application " + c.GetName(), Method: "PATCH", Path: []string{"clients", c.GetClientID()}, Body: members})
+	f.byHand = r.byHand
+	return f
 }
 
 // exchangeRules are what the exchange takes of its client (Auth0: Configure Token
 // Vault).
-func exchangeRules(n *Needs) []clientRule {
-	return []clientRule{
-		{
-			check: "client.linked", expected: "a Custom API client of " + n.Audience + " (app_type resource_server): another id in client",
-			good: func(c *management.Client) bool {
-				return c.GetAppType() == "resource_server" && c.GetResourceServerIdentifier() == n.Audience
-			},
-			found: func(c *management.Client) string {
-				if api := c.GetResourceServerIdentifier(); api != "" {
-					return "linked to the API " + api
-				}
-				return "linked to no API, app_type " + c.GetAppType()
-			},
-			where: "none; Applications > APIs > (the API) > Add Application",
+var exchangeRules = []clientRule{
+	{
+		check: "client.first_party", expected: "is_first_party true", where: "Settings > Advanced",
+		good: (*management.Client).GetIsFirstParty,
+		found: func(c *management.Client) string {
+			return either(c.GetIsFirstParty(), "first-party", "third-party")
 		},
-		{
-			check: "client.first_party", expected: "is_first_party true", where: "Settings > Advanced",
-			good: (*management.Client).GetIsFirstParty,
-			found: func(c *management.Client) string {
-				return either(c.GetIsFirstParty(), "first-party", "third-party")
-			},
-			members: func(*management.Client) map[string]any { return map[string]any{"is_first_party": true} },
+		members: func(*management.Client) map[string]any { return map[string]any{"is_first_party": true} },
+	},
+	{
+		check: "client.oidc_conformant", expected: "oidc_conformant true", where: "Settings > Advanced > OAuth > OIDC Conformant",
+		good: (*management.Client).GetOIDCConformant,
+		found: func(c *management.Client) string {
+			return either(c.GetOIDCConformant(), "OIDC-conformant", "not OIDC-conformant")
 		},
-		{
-			check: "client.oidc_conformant", expected: "oidc_conformant true", where: "Settings > Advanced > OAuth > OIDC Conformant",
-			good: (*management.Client).GetOIDCConformant,
-			found: func(c *management.Client) string {
-				return either(c.GetOIDCConformant(), "OIDC-conformant", "not OIDC-conformant")
-			},
-			members: func(*management.Client) map[string]any { return map[string]any{"oidc_conformant": true} },
-		},
-		authMethodRule("client.auth_method"),
-		grantRule("client.grant", grantVault, "the Token Vault grant"),
-	}
+		members: func(*management.Client) map[string]any { return map[string]any{"oidc_conformant": true} },
+	},
+	authMethodRule("client.auth_method"),
+	grantRule("client.grant", grantVault, "the Token Vault grant"),
 }
 
 // linkRules are what the link pages take of their application.
 func linkRules(n *Needs) []clientRule {
 	return []clientRule{
 		{
-			check: "link.app_type", expected: "a regular web application of its own: another id in the link block's client", where: "none; Applications > Create Application",
-			good:  func(c *management.Client) bool { return c.GetAppType() == "regular_web" },
-			found: func(c *management.Client) string { return "app_type " + c.GetAppType() },
+			check: "link.app_type", expected: "a regular web application of its own (regular_web), or the id of one in the link block's client",
+			where:   "Settings > Application Properties > Application Type",
+			good:    func(c *management.Client) bool { return c.GetAppType() == "regular_web" },
+			found:   func(c *management.Client) string { return "app_type " + c.GetAppType() },
+			members: func(*management.Client) map[string]any { return map[string]any{"app_type": "regular_web"} },
+			byHand:  true,
 		},
 		{
 			check: "link.callback", expected: n.Link.Callback, where: "Settings > Allowed Callback URLs",

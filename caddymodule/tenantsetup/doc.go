@@ -12,7 +12,11 @@
 // mends it, and planning mends a copy of what was seen until no check finds more.
 // So setup does nothing that doctor would not have named, and where doctor is
 // content it does nothing. What others may depend on, or what only a person can
-// do, is left to the operator with the place in the Dashboard.
+// do, is left to the operator with the place in the Dashboard, and with a line for
+// Auth0's own command line where one call does it and leaves all else as it is. No
+// such line is for what is not the tenant's (the configuration, this machine's clock,
+// what a person has connected), for secrets and keys, and for a connection's options,
+// of which PATCH drops what it is not sent.
 //
 // # Checks
 //

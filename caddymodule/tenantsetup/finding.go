@@ -26,7 +26,8 @@ type Finding struct {
 	Expected string `json:"expected,omitempty"`
 	// Dashboard is where to change it in the Auth0 Dashboard.
 	Dashboard string `json:"dashboard,omitempty"`
-	// CLI is a line for Auth0's own command line that changes it.
+	// CLI is a line for Auth0's own command line that changes it, or opens the page
+	// where to. Empty where no one call changes that and nothing else.
 	CLI string `json:"cli,omitempty"`
 
 	change *Change
@@ -64,5 +65,12 @@ func (f Finding) mendedBy(change Change) Finding {
 func (f Finding) mendedByHand(change Change) Finding {
 	f = f.mendedBy(change)
 	f.byHand = true
+	return f
+}
+
+// opens is the line for a list that was not seen: sending it would drop what else
+// is in it, so the line opens the application's page.
+func (f Finding) opens(clientID string) Finding {
+	f.CLI = "auth0 apps open " + quote(clientID)
 	return f
 }

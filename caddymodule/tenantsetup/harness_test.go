@@ -58,20 +58,32 @@ func demo(tenant *auth0test.Server) *Needs {
 // silent is a Progress for tests.
 func silent(string) {}
 
-// wrongs are the checks that found something wrong, each once.
-func wrongs(t *testing.T, n *Needs) []string {
+// allWrong are the findings of something wrong.
+func allWrong(t *testing.T, n *Needs) (findings []Finding) {
 	t.Helper()
 	report, err := Examine(t.Context(), n, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ids []string
 	for _, f := range report.Findings {
-		if f.Status == StatusWrong && !slices.Contains(ids, f.Check) {
-			ids = append(ids, f.Check)
+		if f.Status != StatusWrong {
+			continue
 		}
-		if f.Status == StatusWrong && (f.Found == "" || f.Expected == "" || f.Dashboard == "") {
+		findings = append(findings, f)
+		if f.Found == "" || f.Expected == "" || f.Dashboard == "" {
 			t.Errorf("%s does not say what was found, what should be, and where: %+v", f.Check, f)
+		}
+	}
+	return findings
+}
+
+// wrongs are the checks that found something wrong, each once.
+func wrongs(t *testing.T, n *Needs) []string {
+	t.Helper()
+	var ids []string
+	for _, f := range allWrong(t, n) {
+		if !slices.Contains(ids, f.Check) {
+			ids = append(ids, f.Check)
 		}
 	}
 	return ids
