@@ -148,7 +148,7 @@ var linkingPages = []struct {
 	}},
 	{[]change{viaLinkAccount, linkedToGitHub}, []shown{
 		{"action-nothing-gained", func(w *world, b *tab) {
-			b.open(w.site.URL + "/auth/link?connection=github")
+			b.open(w.url("/auth/link?connection=github")).see(github.linkPage())
 			b.press(buttonContinue).signIn("alice").see(github.addPage())
 			b.toAction(github, false).press(buttonAllow)
 		}, headingNothingGained},
