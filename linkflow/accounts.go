@@ -36,7 +36,7 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 		return f.askToSignIn(r, id).with(f.remove(r, sessionCookie)...)
 	}
 	if err != nil {
-		return f.refuse(r, s.about(Fault, ""), accountRefusal(err, pageAuth0Fails))
+		return f.refuse(r, s.about(Fault, ""), auth0Refusal(err, pageAuth0Fails))
 	}
 	form, cookie, err := f.formFor(r, accountsRoute, s.ID, s.Expiry)
 	if err != nil {
@@ -69,15 +69,6 @@ func accountID(values url.Values) (string, error) {
 		err = errors.New("disconnect is no account's id")
 	}
 	return id, err
-}
-
-// nobody tells whether err means that nobody is signed in.
-func nobody(err error) bool { return errors.Is(err, errTampered) || errors.Is(err, errExpired) }
-
-// tokenEnded tells whether the My Account API does not take the token any more.
-func tokenEnded(err error) bool {
-	refused, ok := errors.AsType[*accountError](err)
-	return ok && refused.Status == http.StatusUnauthorized
 }
 
 func (f *Flow) accountsOf(r *http.Request, s *session) ([]connectedAccount, error) {
@@ -188,7 +179,7 @@ func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
 		return f.askToSignIn(r, id).with(f.remove(r, sessionCookie)...)
 	}
 	if err != nil {
-		return f.refuse(r, s.about(Fault, ""), accountRefusal(err, pageAuth0Fails))
+		return f.refuse(r, s.about(Fault, ""), auth0Refusal(err, pageAuth0Fails))
 	}
 	account, ok := findAccount(accounts, id)
 	if !ok {
@@ -199,7 +190,7 @@ func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
 	f.vault.Forget(s.Subject, account.Connection)
 	f.outcomes.disconnected(f.vault.Issuer(), s.Subject, account.Connection)
 	if err != nil {
-		return f.refuse(r, s.about(Fault, account.Connection), accountRefusal(err, pageNotDisconnected))
+		return f.refuse(r, s.about(Fault, account.Connection), auth0Refusal(err, pageNotDisconnected))
 	}
 	f.tell(r.Context(), s.about(Disconnected, account.Connection))
 	s.Disconnected = account.Connection

@@ -8,9 +8,6 @@ import (
 
 // What the tenant's account-linking Action came to.
 
-// throughAction are the legs in which the Action has a part.
-var throughAction = []purpose{forLinkAccount, forUnlinkAccount}
-
 // actionRefusals are those of the Action that Auth0 published (of 2025-03-21), by
 // the description that comes with access_denied.
 var actionRefusals = map[string]message{
@@ -60,7 +57,7 @@ func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer
 		return f.notProved(r, s, no)
 	case err != nil:
 		event := byUser(Fault, s.Ticket)
-		event.Reason, event.Err = managementRefusal(err, pageUnclear).reason, err
+		event.Reason, event.Err = auth0Refusal(err, pageUnclear).reason, err
 		f.tell(r.Context(), event)
 		s.Linking.Unchecked = true
 		return f.linked(r, s)
@@ -112,7 +109,7 @@ func (f *Flow) unlinkedByAction(r *http.Request, s *flowState, code string) answ
 	case no != nil:
 		return f.keptByAction(r, s, no)
 	case err != nil:
-		return f.keptByAction(r, s, managementRefusal(err, pageUnclear))
+		return f.keptByAction(r, s, auth0Refusal(err, pageUnclear))
 	case u.has(gone.Subject):
 		return f.keptByAction(r, s, &refusal{page: pageNotUnlinked, reason: "not_unlinked"})
 	}

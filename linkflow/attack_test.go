@@ -549,8 +549,8 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 			{accountsPath, `{"type":"https://auth0.com/api-errors/A0E-403-0002","title":"Insufficient Scope","detail":"d","status":403}`, "my_account_403", 403},
 			{connectPath, `{"type":"https://auth0.com/api-errors/A0E-401-0003","title":"Invalid Token","detail":"d","status":401}`, "my_account_401", 401},
 			{connectPath, `<html>`, "my_account_404", 404},
-			{connectPath, `{}`, "senseless_answer", 201},
-			{connectPath, `{"auth_session":"s","auth_session":"t"}`, "senseless_answer", 201},
+			{connectPath, `{}`, "invalid_response", 201},
+			{connectPath, `{"auth_session":"s","auth_session":"t"}`, "invalid_response", 201},
 			{connectPath, `{"auth_session":"s","connect_uri":"https://evil.example.com/","connect_params":{"ticket":"t"},"expires_in":300}`, "connect_uri", 201},
 		} {
 			alice := w.alice()

@@ -69,11 +69,11 @@ func parseCallback(query string) (*callbackQuery, error) {
 func (q *callbackQuery) legs() []purpose {
 	switch {
 	case q.Code != "":
-		return slices.Concat(signIns, throughAction)
+		return redeemed
 	case q.ConnectCode != "":
 		return []purpose{forConnect}
 	}
-	return slices.Concat(signIns, throughAction, []purpose{forConnect})
+	return append([]purpose{forConnect}, redeemed...)
 }
 
 // callback is where Auth0 sends the browser back to, from every leg.
@@ -86,47 +86,17 @@ func (f *Flow) callback(r *http.Request) answer {
 		return f.refuse(r, Event{}, &refusal{page: pageNoFlow, reason: "wrong_issuer"})
 	}
 	s, leg, err := f.flowByState(r, q.State, q.legs()...)
-	switch {
-	case err != nil:
+	if err != nil {
 		return f.refuse(r, Event{}, f.lostFlow(r, q.State, err))
-	case q.Error != "":
-		return f.errored(r, s, leg, q)
+	}
+	with, without := f.comingBack(leg)
+	if q.Error != "" {
+		return without(r, s, q)
 	}
 	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
-	switch leg {
-	case forConnect:
-		return f.connected(r, s, q.ConnectCode)
-	case forSignIn:
-		return f.signedInForAccounts(r, s, q.Code)
-	case forLinkLogin:
-		return f.signedInToLink(r, s, q.Code)
-	case forSecond:
-		return f.signedInSecond(r, s, q.Code)
-	case forLinkAccount:
-		return f.linkedByAction(r, s, q.Code)
-	case forUnlinkLogin:
-		return f.signedInToUnlink(r, s, q.Code)
-	case forUnlinkAccount:
-		return f.unlinkedByAction(r, s, q.Code)
-	}
-	return f.signedIn(r, s, q.Code)
-}
-
-// errored ends a leg that Auth0, a provider or the person ended.
-func (f *Flow) errored(r *http.Request, s *flowState, leg purpose, q *callbackQuery) answer {
-	switch leg {
-	case forConnect:
-		return f.notConnected(r, s, q)
-	case forSecond:
-		return f.secondRefused(r, s, q)
-	case forLinkAccount:
-		return f.notLinkedByAction(r, s, q)
-	case forUnlinkAccount:
-		return f.notUnlinkedByAction(r, s, q)
-	}
-	return f.notSignedIn(r, s, leg, q)
+	return with(r, s, q.Code+q.ConnectCode)
 }
 
 // lostFlow is what to say when an answer belongs to no leg that is under way. If
@@ -193,21 +163,23 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 
 // notSignedIn ends a login leg that Auth0 ended. Nobody is known to have done
 // so, and the ticket's status stays as it is.
-func (f *Flow) notSignedIn(r *http.Request, s *flowState, leg purpose, q *callbackQuery) answer {
+func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answer {
+	no := q.signInRefusal(s)
+	if s.Ticket.ID == "" {
+		no.data.Accounts = true
+	} else {
+		no.data.Again = f.again(r, s)
+	}
+	return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+}
+
+// signInRefusal is what to say when a sign-in brought an error.
+func (q *callbackQuery) signInRefusal(s *flowState) *refusal {
 	page := pageAuth0Fails
 	if slices.Contains([]string{"access_denied", "login_required", "consent_required", "interaction_required"}, q.Error) {
 		page = pageNotSignedIn
 	}
-	no := &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}
-	switch {
-	case s.Ticket.ID == "":
-		no.data.Accounts = true
-	case leg == forUnlinkLogin:
-		no.data.Identities = true
-	default:
-		no.data.Again = f.again(r, s)
-	}
-	return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+	return &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}
 }
 
 // asError is what an error answer to s says, for the operator.

@@ -5,10 +5,6 @@ import (
 	"net/url"
 )
 
-// decisions are the legs in which the page of showConfirm can be opened. In some of
-// them the person is at Auth0 or a provider, and may come back by the back button.
-var decisions = []purpose{forConfirm, forConnect, forEnd, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked}
-
 // showConfirm is the page on which the ticket's user decides. It is the first
 // one that names a person, whom Auth0 has vouched for by then. It may be opened
 // again, also by the back button of somebody who is at the provider already.
@@ -24,7 +20,7 @@ func (f *Flow) showConfirm(r *http.Request) answer {
 	}
 	accounts, err := f.myAccount(s.AccessToken, s.secrets()...).accounts(r.Context(), s.Ticket.Connection, s.Ticket.OrgID)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), accountRefusal(err, pageAuth0Fails))
+		return f.refuse(r, byUser(Fault, s.Ticket), auth0Refusal(err, pageAuth0Fails))
 	}
 	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
 	if err != nil {

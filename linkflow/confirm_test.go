@@ -40,12 +40,12 @@ func TestConnectURIIsAPageOfTheTenant(t *testing.T) {
 func TestReasonsOfMyAccountFailures(t *testing.T) {
 	for err, want := range map[error]string{
 		context.DeadlineExceeded:                          "timeout",
-		errors.New("x"):                                   "senseless_answer",
+		errors.New("x"):                                   "invalid_response",
 		&vault.Error{Reason: "server_error"}:              "server_error",
 		&accountError{Status: 409}:                        "my_account_409",
 		error(fmt.Errorf("%w", &vault.Error{Reason: ""})): "",
 	} {
-		if no := accountRefusal(err, pageAuth0Fails); no.reason != want {
+		if no := auth0Refusal(err, pageAuth0Fails); no.reason != want {
 			t.Errorf("%v: %q", err, no.reason)
 		}
 	}

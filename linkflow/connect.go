@@ -87,28 +87,37 @@ func (f *Flow) sealOpening(ctx context.Context, o opening, t ticket) (opening, t
 	return o, t, nil
 }
 
-// showConnect is the page that a link leads to. It says what is asked for and
-// names nobody, since anybody may look at it; and it does nothing, since agents,
-// chats and crawlers do look. Not even the hook is told, unless something is
-// wrong on our side.
+// showConnect is the page that a link leads to. It says what is asked for.
 func (f *Flow) showConnect(r *http.Request) answer {
+	return f.showFirst(r, "connect", f.readLinkOrOffer, func(o opening, t ticket, form string) answer {
+		text := f.request(t)
+		return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.links()})
+	})
+}
+
+// showFirst is the first page of a flow. It names nobody, since anybody may look at
+// it; and it does nothing, since agents, chats and crawlers do look. Not even the
+// hook is told, unless something is wrong on our side.
+func (f *Flow) showFirst(
+	r *http.Request, route string, read func(context.Context, url.Values) (opening, ticket, *refusal),
+	page func(o opening, t ticket, form string) answer,
+) answer {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || len(r.URL.RawQuery) > maxQuery {
 		return f.say(pageBadLink, nil, messagePage{})
 	}
-	o, t, no := f.readLinkOrOffer(r.Context(), values)
+	o, t, no := read(r.Context(), values)
 	if no != nil && no.page.status < 500 {
 		return f.say(no.page, nil, messagePage{})
 	}
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	form, cookie, err := f.formFor(r, "connect", t.ID, t.Expiry)
+	form, cookie, err := f.formFor(r, route, t.ID, t.Expiry)
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
 	}
-	text := f.request(t)
-	return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.links()}).with(cookie)
+	return page(o, t, form).with(cookie)
 }
 
 // postConnect begins a flow: its first leg is to sign in at Auth0.

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/oauth2"
-
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -24,7 +22,7 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	api := f.myAccount(s.AccessToken, s.secrets()...)
 	accounts, err := api.accounts(ctx, t.Connection, t.OrgID)
 	if err != nil {
-		return f.notBegun(r, s, accountRefusal(err, pageAuth0Fails))
+		return f.notBegun(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
 	granted, prompt, ok := consentFor(accounts, account)
 	if !ok { // disconnected meanwhile
@@ -33,11 +31,10 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	if f.keepPrompt {
 		prompt = ""
 	}
-	s.newState()
-	s.Verifier = oauth2.GenerateVerifier()
+	s.beginLeg()
 	begun, err := api.connect(ctx, newConnectRequest(f.oauth.RedirectURL, s, vault.MergeScopes(granted, t.Scopes), prompt))
 	if err != nil {
-		return f.notBegun(r, s, accountRefusal(err, pageAuth0Fails))
+		return f.notBegun(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
 	target, err := connectURL(f.vault.Issuer(), begun)
 	if err != nil {
@@ -106,7 +103,7 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 		CodeVerifier: s.Verifier,
 	})
 	if err != nil {
-		return f.failed(r, s, accountRefusal(err, pageNotConnected))
+		return f.failed(r, s, auth0Refusal(err, pageNotConnected))
 	}
 	f.vault.Forget(t.Subject, t.Connection)
 	e, event, state := ending{Granted: done.Scopes}, byUser(Linked, t), connected

@@ -66,9 +66,9 @@
 //
 // In the order of a request: config.go, via.go and flow.go (configuration and routing),
 // ticket.go, url.go and seal.go (the link), connect.go (the page it leads to), forms.go,
-// cookies.go and state.go (what a POST must bring, what a browser keeps), login.go
-// (sign-in), callback.go (coming back from it), confirm.go, consent.go and
-// myaccount.go (connecting); linking.go, prove.go and merge.go (linking an identity:
+// cookies.go and state.go (what a POST must bring, what a browser keeps), legs.go (the
+// legs of a flow, and what ends each), login.go (sign-in), callback.go (coming back from
+// it), confirm.go, consent.go and myaccount.go (connecting); linking.go, prove.go and merge.go (linking an identity:
 // both sign-ins, and joining the two), linkown.go, suggest.go and unlink.go (what people
 // do by their own will), identities.go and management.go (Auth0's Management API);
 // linkaccount.go, pushed.go and action.go (having the

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
+
+	"golang.org/x/oauth2"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
@@ -21,6 +24,9 @@ var (
 	errExpired  = errors.New("expired")
 	errNoCookie = errors.New("the browser sent no cookie")
 )
+
+// nobody tells whether err means that nobody is signed in.
+func nobody(err error) bool { return errors.Is(err, errTampered) || errors.Is(err, errExpired) }
 
 // refusal is why a request goes no further: the page that says so, and what the
 // operator is told.
@@ -53,15 +59,78 @@ func notKept(err error) *refusal { return &refusal{page: pageBroken, reason: "co
 // malformed is what to say to a form that is none of ours.
 func malformed() *refusal { return &refusal{page: pageBadRequest, reason: "form_malformed"} }
 
-// codeError is a refusal in the manner of OAuth, by the token endpoint say, with no more of the answer than
-// its error code (RFC 6749 §5.2): the rest may repeat what we sent.
-type codeError struct {
+// auth0Refusal is what to say when Auth0 refuses or fails.
+func auth0Refusal(err error, page message) *refusal {
+	return &refusal{page: page, reason: auth0Reason(err), err: err}
+}
+
+// auth0Reason says in one word who refused, or what failed.
+func auth0Reason(err error) string {
+	if e, ok := errors.AsType[*accountError](err); ok {
+		return fmt.Sprintf("my_account_%d", e.Status)
+	}
+	if e, ok := errors.AsType[*managementError](err); ok {
+		return fmt.Sprintf("management_%d", e.Status)
+	}
+	if e, ok := errors.AsType[*oauthError](err); ok {
+		return e.where
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return e.Reason
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	return "invalid_response"
+}
+
+// loginRefusal is what to say when a code brought no verified user. A code that
+// is spent, or belongs to another sign-in, is no fault of anybody who has to
+// be told of one.
+func loginRefusal(err error) *refusal {
+	if e, ok := errors.AsType[*oauthError](err); ok && e.code == "invalid_grant" {
+		return &refusal{page: pageNoFlow, reason: e.code, err: err}
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok && e.Reason == "wrong_nonce" {
+		return &refusal{page: pageNoFlow, reason: e.Reason, err: err}
+	}
+	return auth0Refusal(err, pageAuth0Fails)
+}
+
+// oauthError is a refusal in the manner of OAuth, with no more of the answer than its
+// error code (RFC 6749 §5.2): the rest may repeat what we sent.
+type oauthError struct {
+	where  string // the endpoint, or what it was asked for
 	status int
 	code   string
 }
 
-func (e *codeError) Error() string {
+var codePattern = regexp.MustCompile(`^[a-z_]{1,64}$`)
+
+func newOAuthError(where string, status int, code string) *oauthError {
+	if !codePattern.MatchString(code) {
+		code = ""
+	}
+	return &oauthError{where, status, code}
+}
+
+func (e *oauthError) Error() string {
 	return fmt.Sprintf("Auth0 answered %d with error %q", e.status, e.code)
+}
+
+// tokenError is err without what oauth2's own errors print. where is what the token
+// endpoint was asked for.
+func tokenError(where string, err error) error {
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		return newOAuthError(where, refused.Response.StatusCode, refused.ErrorCode)
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return e
+	}
+	if err = withoutURL(err); errors.Is(err, context.DeadlineExceeded) {
+		return &vault.Error{Code: vault.CodeTimeout, Reason: "timeout", Err: err}
+	}
+	return &vault.Error{Code: vault.CodeUnavailable, Reason: "no_token", Err: err}
 }
 
 // accountError is a refusal by the My Account API. Its text is for the operator.
@@ -97,18 +166,10 @@ func (e *accountError) Error() string {
 	return text.String()
 }
 
-// accountRefusal is what to say when the My Account API refuses or fails.
-func accountRefusal(err error, page message) *refusal {
-	if refused, ok := errors.AsType[*accountError](err); ok {
-		return &refusal{page: page, reason: fmt.Sprintf("my_account_%d", refused.Status), err: err}
-	}
-	if e, ok := errors.AsType[*vault.Error](err); ok {
-		return &refusal{page: page, reason: e.Reason, err: err}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return &refusal{page: page, reason: "timeout", err: err}
-	}
-	return &refusal{page: page, reason: "senseless_answer", err: err}
+// tokenEnded tells whether the My Account API does not take the token any more.
+func tokenEnded(err error) bool {
+	refused, ok := errors.AsType[*accountError](err)
+	return ok && refused.Status == http.StatusUnauthorized
 }
 
 // errSenseless stands for an answer of the Management API that does not say what
@@ -168,18 +229,4 @@ func unanswered(err error) bool {
 func isGone(err error) bool {
 	e, ok := errors.AsType[*managementError](err)
 	return ok && e.Status == http.StatusNotFound
-}
-
-// managementRefusal is what to say when the Management API refuses or fails.
-func managementRefusal(err error, page message) *refusal {
-	if refused, ok := errors.AsType[*managementError](err); ok {
-		return &refusal{page: page, reason: fmt.Sprintf("management_%d", refused.Status), err: err}
-	}
-	if e, ok := errors.AsType[*vault.Error](err); ok {
-		return &refusal{page: page, reason: e.Reason, err: err}
-	}
-	if _, ok := errors.AsType[*codeError](err); ok {
-		return &refusal{page: page, reason: "management_token", err: err}
-	}
-	return &refusal{page: page, reason: "senseless_answer", err: err}
 }

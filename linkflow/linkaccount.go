@@ -1,8 +1,6 @@
 package linkflow
 
 import (
-	"crypto/rand"
-	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -10,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
-
-	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // With ViaLinkAccount the tenant's account-linking Action links ("Client-Initiated
@@ -95,16 +91,14 @@ func (f *Flow) beginUnlinkAccount(r *http.Request, s *flowState, u *user, i iden
 // goThroughAction sends the person to sign in as whom they are, where the Action
 // takes over.
 func (f *Flow) goThroughAction(r *http.Request, leg purpose, s *flowState, scopes []string, connection string) (answer, *refusal) {
-	s.newState()
-	s.Verifier = oauth2.GenerateVerifier()
-	s.Nonce = rand.Text()
+	s.beginLeg()
 	params := url.Values{
 		"response_type":              {"code"},
 		"client_id":                  {f.oauth.ClientID},
 		"redirect_uri":               {f.oauth.RedirectURL},
 		"state":                      {s.State},
 		"nonce":                      {s.Nonce},
-		"code_challenge":             {digest(s.Verifier)}, // S256 of RFC 7636 §4.2
+		"code_challenge":             {oauth2.S256ChallengeFromVerifier(s.Verifier)},
 		"code_challenge_method":      {"S256"},
 		"scope":                      {strings.Join(scopes, " ")},
 		"requested_connection":       {connection},
@@ -115,7 +109,7 @@ func (f *Flow) goThroughAction(r *http.Request, leg purpose, s *flowState, scope
 	maps.DeleteFunc(params, func(_ string, values []string) bool { return values[0] == "" })
 	target, err := f.authorizeURL(r.Context(), params)
 	if err != nil {
-		return answer{}, requestRefusal(err)
+		return answer{}, auth0Refusal(err, pageAuth0Fails)
 	}
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
@@ -123,12 +117,4 @@ func (f *Flow) goThroughAction(r *http.Request, leg purpose, s *flowState, scope
 	}
 	f.tell(r.Context(), byUser(Confirmed, s.Ticket))
 	return f.goOn(target).with(cookies...), nil
-}
-
-// requestRefusal is what to say when an authorization request cannot be made.
-func requestRefusal(err error) *refusal {
-	if e, ok := errors.AsType[*vault.Error](err); ok {
-		return &refusal{page: pageAuth0Fails, reason: e.Reason, err: err}
-	}
-	return &refusal{page: pageAuth0Fails, reason: "authorization_request", err: err}
 }

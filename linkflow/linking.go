@@ -1,7 +1,6 @@
 package linkflow
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -97,7 +96,7 @@ func (f *Flow) seeWhatToLink(r *http.Request, s *flowState, token *oauth2.Token)
 		}
 	}
 	if err != nil {
-		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
+		return f.notLinkable(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
 	if no := f.rulesOn(u, s.Linking.MFA); no != nil {
 		return f.notLinkable(r, s, no)
@@ -106,7 +105,7 @@ func (f *Flow) seeWhatToLink(r *http.Request, s *flowState, token *oauth2.Token)
 		return f.linkedAlready(r, s)
 	}
 	if s.Linking.Offered, err = f.suggestions(r.Context(), s.Ticket, u); err != nil {
-		return f.notLinkable(r, s, managementRefusal(err, pageAuth0Fails))
+		return f.notLinkable(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
 	return f.toLinkConfirm(r, s)
 }
@@ -166,22 +165,14 @@ func (f *Flow) notLinkable(r *http.Request, s *flowState, no *refusal) answer {
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
-// readUser reads a user by their own token, or as the machine where Auth0 does not
-// take that.
-func (f *Flow) readUser(ctx context.Context, token, subject string) (*user, error) {
-	u, err := f.readUserAs(ctx, f.asPerson(token), subject)
-	if machine := f.asMachine(); forbidden(err) && machine != nil {
-		return f.readUserAs(ctx, machine, subject)
-	}
-	return u, err
-}
-
-// readUserAs reads a user, and their second factors where the rules are about them.
-func (f *Flow) readUserAs(ctx context.Context, who *users, subject string) (*user, error) {
-	u, err := who.read(ctx, subject)
-	if err == nil && f.linking.RequireMFA && !u.factor {
-		u.factor, err = who.enrolled(ctx, subject)
-	}
+// readUser reads a user, and their second factors where the rules are about them.
+func (f *Flow) readUser(ctx context.Context, token, subject string) (u *user, err error) {
+	err = f.asPersonOrMachine(token, func(who *users) (err error) {
+		if u, err = who.read(ctx, subject); err == nil && f.linking.RequireMFA && !u.factor {
+			u.factor, err = who.enrolled(ctx, subject)
+		}
+		return err
+	})
 	return u, err
 }
 
@@ -222,19 +213,11 @@ func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refu
 	return no
 }
 
-// authTime is when somebody authenticated; long ago if the token does not say.
-func authTime(id *vault.IDToken) int64 {
-	if id.AuthTime.IsZero() {
-		return 0
-	}
-	return id.AuthTime.Unix()
-}
-
 // newProven is who signed in second.
 func newProven(id *vault.IDToken, token *oauth2.Token) *proven {
 	raw, _ := token.Extra("id_token").(string)
 	return &proven{
-		Subject: id.Subject, Person: clean(cmp.Or(id.Name, id.Subject), maxShown), MFA: id.MFA,
+		Subject: id.Subject, Person: personOf(id), MFA: id.MFA,
 		IDToken: raw, AccessToken: token.AccessToken,
 	}
 }

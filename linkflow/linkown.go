@@ -24,29 +24,15 @@ func (f *Flow) readLink(ctx context.Context, values url.Values) (o opening, t ti
 	return f.sealOpening(ctx, o, t)
 }
 
-// showLink is the page that such a link leads to. As all first pages, it names
-// nobody and does nothing.
+// showLink is the page that such a link leads to.
 func (f *Flow) showLink(r *http.Request) answer {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(r.URL.RawQuery) > maxQuery {
-		return f.say(pageBadLink, nil, messagePage{})
-	}
-	o, t, no := f.readLink(r.Context(), values)
-	if no != nil && no.page.status < 500 {
-		return f.say(no.page, nil, messagePage{})
-	}
-	if no != nil {
-		return f.refuse(r, Event{}, no)
-	}
-	form, cookie, err := f.formFor(r, linkRoute, t.ID, t.Expiry)
-	if err != nil {
-		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
-	}
-	name, text := "link", f.request(t)
-	if t.Connection == "" {
-		name = "link_any"
-	}
-	return f.show(http.StatusOK, "link.html", name, text.vars(), linkPage{o, form}).with(cookie)
+	return f.showFirst(r, linkRoute, f.readLink, func(o opening, t ticket, form string) answer {
+		name := "link"
+		if t.Connection == "" {
+			name = "link_any"
+		}
+		return f.show(http.StatusOK, "link.html", name, f.request(t).vars(), linkPage{o, form})
+	})
 }
 
 // postLink begins a flow that links an identity.

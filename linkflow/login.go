@@ -2,10 +2,7 @@ package linkflow
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,15 +25,6 @@ type asked struct {
 	api    string
 	scopes []string
 }
-
-// askedBy are the legs that are sign-ins.
-var askedBy = map[purpose]asked{
-	forLogin: toConnect, forSignIn: toLookUp,
-	forLinkLogin: toLink, forSecond: toBeLinked, forUnlinkLogin: toLink,
-}
-
-// signIns are the same, in the order in which a person meets them.
-var signIns = []purpose{forLogin, forSignIn, forLinkLogin, forSecond, forUnlinkLogin}
 
 // multiFactor asks for a second factor (OpenID Provider Authentication Policy
 // Extension 1.0 §4), for the tenant's Actions to see.
@@ -87,13 +75,11 @@ func (how signIn) parameters() map[string]string {
 // beginLogin sends the person to sign in: the authorization code flow with PKCE
 // and nonce, for an access token of the API that the leg is about.
 func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn) answer {
-	ask := askedBy[leg]
+	ask := signIns[leg]
 	if f.via == ViaLinkAccount && ask.api == toLink.api {
 		ask = toBeLinked // the Action does the rest
 	}
-	s.newState()
-	s.Verifier = oauth2.GenerateVerifier()
-	s.Nonce = rand.Text()
+	s.beginLeg()
 	options := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(s.Verifier),
 		oauth2.SetAuthURLParam("nonce", s.Nonce),
@@ -122,7 +108,7 @@ func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vau
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, f.vault.HTTPClient())
 	token, err := f.oauth.Exchange(ctx, code, oauth2.VerifierOption(s.Verifier))
 	if err != nil {
-		return nil, nil, tokenError(err)
+		return nil, nil, tokenError("token_endpoint", err)
 	}
 	raw, _ := token.Extra("id_token").(string)
 	id, err := f.vault.VerifyIDToken(ctx, raw, f.oauth.ClientID, s.Nonce)
@@ -130,45 +116,4 @@ func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vau
 		return nil, nil, err
 	}
 	return id, token, nil
-}
-
-var codePattern = regexp.MustCompile(`^[a-z_]{1,64}$`)
-
-// tokenError is err without what oauth2's own errors print.
-func tokenError(err error) error {
-	var refused *oauth2.RetrieveError
-	if !errors.As(err, &refused) {
-		if e, ok := errors.AsType[*vault.Error](err); ok {
-			return e
-		}
-		if err = withoutURL(err); errors.Is(err, context.DeadlineExceeded) {
-			return &vault.Error{Code: vault.CodeTimeout, Reason: "timeout", Err: err}
-		}
-		return &vault.Error{Code: vault.CodeUnavailable, Reason: "no_token", Err: err}
-	}
-	e := &codeError{status: refused.Response.StatusCode}
-	if codePattern.MatchString(refused.ErrorCode) {
-		e.code = refused.ErrorCode
-	}
-	return e
-}
-
-// loginRefusal is what to say when a code brought no verified user. A code that
-// is spent, or belongs to another sign-in, is no fault of anybody who has to
-// be told of one.
-func loginRefusal(err error) *refusal {
-	if refused, ok := errors.AsType[*codeError](err); ok {
-		if refused.code == "invalid_grant" {
-			return &refusal{page: pageNoFlow, reason: refused.code, err: err}
-		}
-		return &refusal{page: pageAuth0Fails, reason: "token_endpoint", err: err}
-	}
-	var e *vault.Error
-	if !errors.As(err, &e) {
-		return &refusal{page: pageAuth0Fails, reason: "sign_in", err: err}
-	}
-	if e.Reason == "wrong_nonce" {
-		return &refusal{page: pageNoFlow, reason: e.Reason, err: err}
-	}
-	return &refusal{page: pageAuth0Fails, reason: e.Reason, err: err}
 }

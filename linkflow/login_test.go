@@ -26,7 +26,7 @@ func TestErrorsOfTheTokenEndpointArePlain(t *testing.T) {
 		{&url.Error{Op: "Post", URL: "https://secret-body", Err: context.DeadlineExceeded}, "timeout", 502},
 		{&url.Error{Op: "Post", URL: "https://secret-body", Err: errors.New("refused")}, "no_token", 502},
 	} {
-		err := tokenError(c.err)
+		err := tokenError("token_endpoint", c.err)
 		no := loginRefusal(err)
 		if no.reason != c.reason || no.page.status != c.status || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v: %+v", err, no)

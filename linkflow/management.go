@@ -39,6 +39,16 @@ func (f *Flow) asMachine() *users {
 	return &users{api: f.machine.client(), secrets: []string{f.linking.ManagementSecret.Reveal()}, machine: f.machine}
 }
 
+// asPersonOrMachine makes a call by a person's own token, or as the machine where
+// Auth0 does not take that.
+func (f *Flow) asPersonOrMachine(token string, call func(*users) error) error {
+	err := call(f.asPerson(token))
+	if machine := f.asMachine(); forbidden(err) && machine != nil {
+		return call(machine)
+	}
+	return err
+}
+
 // machine is the machine-to-machine application. Its token is kept for as long as
 // Auth0 takes it, since tenants pay for them.
 type machine struct {
@@ -150,7 +160,7 @@ func (u *users) ask(call func() error) (err error) {
 		return e
 	}
 	if _, ok := errors.AsType[*oauth2.RetrieveError](err); ok || errors.Is(err, context.DeadlineExceeded) {
-		return tokenError(err)
+		return tokenError("management_token", err)
 	}
 	return errSenseless
 }

@@ -121,7 +121,7 @@ func TestWhyTheManagementAPIDoesNothingIsToldApart(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if no := managementRefusal(err, pageAuth0Fails); no.reason != c.reason || !strings.Contains(no.err.Error(), c.text) {
+			if no := auth0Refusal(err, pageAuth0Fails); no.reason != c.reason || !strings.Contains(no.err.Error(), c.text) {
 				t.Errorf("told %s: %v", no.reason, no.err)
 			}
 			if vault.RepeatsSecret(err.Error(), "the-token-of-alice", "link-with-of-bob") {
@@ -199,7 +199,7 @@ func TestAMachineThatGetsNoTokenIsToldWithoutItsSecret(t *testing.T) {
 		_, _ = io.WriteString(w, `{"error": "access_denied", "error_description": "management-secret is wrong"}`)
 	})
 	_, err := f.asMachine().read(t.Context(), "auth0|alice")
-	if no := managementRefusal(err, pageAuth0Fails); no.reason != "management_token" || strings.Contains(no.err.Error(), "management-secret") {
+	if no := auth0Refusal(err, pageAuth0Fails); no.reason != "management_token" || strings.Contains(no.err.Error(), "management-secret") {
 		t.Errorf("told %s: %v", no.reason, no.err)
 	}
 }

@@ -17,7 +17,7 @@ func (f *Flow) bothSides(r *http.Request, s *flowState) (primary, second *user, 
 	}
 	primary, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
-		return nil, nil, managementRefusal(err, unreadable)
+		return nil, nil, auth0Refusal(err, unreadable)
 	}
 	if primary.has(proof.Subject) {
 		return primary, nil, nil
@@ -27,7 +27,7 @@ func (f *Flow) bothSides(r *http.Request, s *flowState) (primary, second *user, 
 	case isGone(err) && !s.Linking.Tried: // somebody else's identity since the sign-in
 		return nil, nil, &refusal{page: pageIdentityTaken, reason: "second_gone", err: err}
 	case err != nil:
-		return nil, nil, managementRefusal(err, unreadable)
+		return nil, nil, auth0Refusal(err, unreadable)
 	case len(second.identities) > 1: // it is somebody's primary one, or one of somebody's
 		return nil, nil, &refusal{page: pageIdentityTaken, reason: "several_identities"}
 	case second.identities[0].connection != s.Ticket.Connection:
@@ -100,28 +100,29 @@ func (f *Flow) merge(r *http.Request, s *flowState, seen string) answer {
 	primary, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	switch {
 	case err != nil:
-		return f.notMerged(r, s, managementRefusal(errors.Join(failed, err), pageUnclear))
+		return f.notMerged(r, s, auth0Refusal(errors.Join(failed, err), pageUnclear))
 	case primary.has(second.id):
 		return f.merged(r, s)
 	case failed == nil:
 		return f.notMerged(r, s, &refusal{page: pageNotLinked, reason: "not_linked"})
 	case unanswered(failed):
-		return f.notMerged(r, s, managementRefusal(failed, pageUnclear))
+		return f.notMerged(r, s, auth0Refusal(failed, pageUnclear))
 	case isConflict(failed):
-		return f.notMerged(r, s, managementRefusal(failed, pageIdentityTaken))
+		return f.notMerged(r, s, auth0Refusal(failed, pageIdentityTaken))
 	}
-	return f.notMerged(r, s, managementRefusal(failed, pageNotLinked))
+	return f.notMerged(r, s, auth0Refusal(failed, pageNotLinked))
 }
 
 // join asks Auth0 to join the two. It verifies both sides itself, if it takes the
 // person's own token; the machine is asked only where it does not.
 func (f *Flow) join(ctx context.Context, s *flowState) error {
 	second := s.Linking.Second
-	err := f.asPerson(s.AccessToken).linkWith(ctx, s.Ticket.Subject, second.IDToken)
-	if machine := f.asMachine(); forbidden(err) && machine != nil {
-		return machine.linkUser(ctx, s.Ticket.Subject, second.Subject)
-	}
-	return err
+	return f.asPersonOrMachine(s.AccessToken, func(who *users) error {
+		if who.machine != nil {
+			return who.linkUser(ctx, s.Ticket.Subject, second.Subject)
+		}
+		return who.linkWith(ctx, s.Ticket.Subject, second.IDToken)
+	})
 }
 
 // notMerged says why the two are not joined, or that it is not known. The person

@@ -11,6 +11,7 @@ import (
 	"regexp"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
+	"golang.org/x/oauth2"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
@@ -106,7 +107,7 @@ func newConnectRequest(redirectURI string, s *flowState, scopes []string, prompt
 		Connection:          s.Ticket.Connection,
 		RedirectURI:         redirectURI,
 		State:               s.State,
-		CodeChallenge:       digest(s.Verifier), // S256 of RFC 7636 §4.2
+		CodeChallenge:       oauth2.S256ChallengeFromVerifier(s.Verifier),
 		CodeChallengeMethod: "S256",
 		Scopes:              scopes,
 		AuthorizationParams: map[string]string{"prompt": prompt, "login_hint": s.Ticket.LoginHint},

@@ -92,7 +92,7 @@ func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer
 	if _, _, no := f.bothSides(r, s); no != nil {
 		return f.notProved(r, s, no)
 	}
-	s.State, s.Verifier, s.Nonce = "", "", ""
+	s.endLeg()
 	s.Expiry = min(s.Expiry, time.Now().Add(freshLife).Unix())
 	cookies, err := f.keep(r, forMerge, s)
 	if err != nil {
@@ -110,7 +110,7 @@ func (f *Flow) provedThemselves(r *http.Request, s *flowState) answer {
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	switch {
 	case err != nil:
-		return f.notProved(r, s, managementRefusal(err, pageAuth0Fails))
+		return f.notProved(r, s, auth0Refusal(err, pageAuth0Fails))
 	case !slices.ContainsFunc(u.identities, func(i identity) bool { return i.connection == s.Ticket.Connection }):
 		return f.notProved(r, s, &refusal{page: pageOtherConnection, reason: "wrong_connection"})
 	}
@@ -125,7 +125,7 @@ func (f *Flow) notProved(r *http.Request, s *flowState, no *refusal) answer {
 
 func (f *Flow) backToLinkConfirm(r *http.Request, s *flowState, event Event, no *refusal) answer {
 	s.Linking.Second = nil
-	s.State, s.Verifier, s.Nonce = "", "", ""
+	s.endLeg()
 	cookies, err := f.keep(r, forLinkConfirm, s)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)

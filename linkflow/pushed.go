@@ -119,11 +119,7 @@ func (f *Flow) push(ctx context.Context, endpoint string, params url.Values) (st
 	}
 	malformed := josejson.Unmarshal(got.Body, &answer)
 	if got.Status != http.StatusCreated {
-		e := &codeError{status: got.Status}
-		if codePattern.MatchString(answer.Error) {
-			e.code = answer.Error
-		}
-		return "", e
+		return "", newOAuthError("pushed_authorization_request", got.Status, answer.Error)
 	}
 	if malformed != nil || answer.RequestURI == "" {
 		return "", errors.New("the answer to a pushed authorization request has no request_uri")

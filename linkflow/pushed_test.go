@@ -52,7 +52,7 @@ func TestAPushedRequestThatIsRefusedGoesNowhere(t *testing.T) {
 	request := hintedRequest(w.flow)
 	request.Set("redirect_uri", "https://elsewhere.example.com/")
 	target, err := w.flow.authorizeURL(t.Context(), request)
-	if e, ok := errors.AsType[*codeError](err); !ok || e.code != "invalid_request" || target != "" {
+	if e, ok := errors.AsType[*oauthError](err); !ok || e.code != "invalid_request" || target != "" {
 		t.Errorf("the browser goes to %q (%v)", target, err)
 	}
 }

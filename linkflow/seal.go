@@ -26,32 +26,9 @@ const (
 	forTicket  purpose = "ticket"
 	forForm    purpose = "form"
 	forSession purpose = "session" // who looks after their accounts
-
-	// What a flow's cookie holds while it is on this leg.
-	forLogin   purpose = "login"   // the person signs in
-	forConfirm purpose = "confirm" // the person decides
-	forConnect purpose = "connect" // the provider asks
-	forEnd     purpose = "end"     // it is over; the page still says so
-	forSignIn  purpose = "sign_in" // the person signs in to look after accounts
-
-	// And while it links an identity, before it connects an account.
-	forLinkLogin   purpose = "link_login"   // the person signs in, as whom all ends up with
-	forLinkConfirm purpose = "link_confirm" // the person decides whether to prove another identity
-	forSecond      purpose = "second"       // the person signs in with that one
-	forMerge       purpose = "merge"        // the person decides whether to join the two
-	forLinkAccount purpose = "link_account" // the tenant's Action has them sign in there, and joins the two
-	forLinked      purpose = "linked"       // they are joined
-
-	forUnlinkLogin purpose = "unlink_login" // the person signs in to look at identities
-	forUnlink      purpose = "unlink"       // the person decides which to make a user of its own
-
-	forUnlinkAccount purpose = "unlink_account" // the tenant's Action does that
 )
 
-var purposes = []purpose{
-	forTicket, forForm, forSession, forLogin, forConfirm, forConnect, forEnd, forSignIn,
-	forLinkLogin, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked, forUnlinkLogin, forUnlink, forUnlinkAccount,
-}
+var purposes = append([]purpose{forTicket, forForm, forSession}, legs...)
 
 const (
 	keySize = 32

@@ -1,7 +1,6 @@
 package linkflow
 
 import (
-	"cmp"
 	"net/http"
 	"time"
 
@@ -50,14 +49,10 @@ func newSession(flow string, id *vault.IDToken, token *oauth2.Token) *session {
 	if !token.Expiry.IsZero() && token.Expiry.Before(end) {
 		end = token.Expiry
 	}
-	s := &session{
-		ID: flow, Subject: id.Subject, OrgID: id.OrgID, Person: clean(cmp.Or(id.Name, id.Subject), maxShown),
-		AccessToken: token.AccessToken, Expiry: end.Unix(),
+	return &session{
+		ID: flow, Subject: id.Subject, OrgID: id.OrgID, Person: personOf(id),
+		AccessToken: token.AccessToken, AuthTime: authTime(id), Expiry: end.Unix(),
 	}
-	if !id.AuthTime.IsZero() {
-		s.AuthTime = id.AuthTime.Unix()
-	}
-	return s
 }
 
 // keepSession seals s into its cookies.

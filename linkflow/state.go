@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -76,8 +78,8 @@ func (s *flowState) signedIn(issuer string, id *vault.IDToken, accessToken strin
 	if t.Issuer != issuer || t.Subject != id.Subject || t.OrgID != id.OrgID {
 		return false
 	}
-	s.State, s.Verifier, s.Nonce = "", "", ""
-	s.Person, s.AccessToken = clean(cmp.Or(id.Name, id.Subject), maxShown), accessToken
+	s.endLeg()
+	s.Person, s.AccessToken = personOf(id), accessToken
 	return true
 }
 
@@ -89,9 +91,25 @@ func (s *flowState) forgetPerson() {
 	s.Person, s.AccessToken, s.AuthSession = "", "", ""
 }
 
-// newState gives the leg that begins a `state` of its own: the flow's id, to
-// find the cookie by, and what nobody can guess.
-func (s *flowState) newState() { s.State = s.ID + "." + rand.Text() }
+// beginLeg gives the leg that begins a `state` of its own, the flow's id, to find the
+// cookie by, and what nobody can guess; and a verifier and a nonce.
+func (s *flowState) beginLeg() {
+	s.State, s.Verifier, s.Nonce = s.ID+"."+rand.Text(), oauth2.GenerateVerifier(), rand.Text()
+}
+
+// endLeg takes them back: nothing may be redeemed by them any more.
+func (s *flowState) endLeg() { s.State, s.Verifier, s.Nonce = "", "", "" }
+
+// personOf is what pages call somebody who signed in.
+func personOf(id *vault.IDToken) string { return clean(cmp.Or(id.Name, id.Subject), maxShown) }
+
+// authTime is when somebody authenticated; long ago if the token does not say.
+func authTime(id *vault.IDToken) int64 {
+	if id.AuthTime.IsZero() {
+		return 0
+	}
+	return id.AuthTime.Unix()
+}
 
 // keep seals s for a leg into its cookies.
 func (f *Flow) keep(r *http.Request, leg purpose, s *flowState) ([]*http.Cookie, error) {

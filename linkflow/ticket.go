@@ -56,7 +56,8 @@ type Link struct {
 
 // Link makes a link by which the user who caller speaks for can connect the
 // account that req asks for. req.MaxScopes plays no part: what an account may
-// at most do is nothing that connecting it could mend.
+// at most do is nothing that connecting it could mend. An error means that Config.Keys
+// failed, or that req's scopes are too long for a link.
 func (f *Flow) Link(ctx context.Context, caller *vault.AccessToken, req vault.Request) (*Link, error) {
 	t := ticket{
 		Issuer:     f.vault.Issuer(),

@@ -15,9 +15,6 @@ import (
 // do. All of it takes a sign-in of the last five minutes.
 const unlinkRoute = "unlink"
 
-// toUnlink are the legs of a flow that begins there.
-var toUnlink = []purpose{forUnlinkLogin, forUnlink, forUnlinkAccount}
-
 // showUnlink lists the identities of whoever has just signed in, or asks about one
 // of them whether to make it a user of its own.
 func (f *Flow) showUnlink(r *http.Request) answer {
@@ -38,7 +35,7 @@ func (f *Flow) showUnlink(r *http.Request) answer {
 	}
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
-		return f.refuse(r, byUser(Fault, s.Ticket), managementRefusal(err, pageAuth0Fails))
+		return f.refuse(r, byUser(Fault, s.Ticket), auth0Refusal(err, pageAuth0Fails))
 	}
 	if sub == "" {
 		return f.listIdentities(r, s, u)
@@ -154,7 +151,7 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	s.Linking.MFA, s.Expiry = id.MFA, end.Unix()
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
-		return f.notUnlinkable(r, s, managementRefusal(err, pageAuth0Fails))
+		return f.notUnlinkable(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
 	if f.via == ViaLinkAccount {
 		s.Linking.ByAction = newByAction(token, u)
@@ -168,6 +165,11 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	}
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
+}
+
+// notSignedInToUnlink is notSignedIn for such a sign-in.
+func (f *Flow) notSignedInToUnlink(r *http.Request, s *flowState, q *callbackQuery) answer {
+	return f.notUnlinkable(r, s, q.signInRefusal(s))
 }
 
 // notUnlinkable ends such a sign-in before anything was shown. It may be begun again.
@@ -193,7 +195,7 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 	}
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
-		return f.notUnlinked(r, s, event, managementRefusal(err, pageAuth0Fails))
+		return f.notUnlinked(r, s, event, auth0Refusal(err, pageAuth0Fails))
 	}
 	i, ok := u.removable(sub)
 	if !ok { // unlinked meanwhile, or the first one
@@ -207,15 +209,15 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 	f.vault.ForgetUser(sub)
 	u, err = f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
-		return f.notUnlinked(r, s, event, managementRefusal(errors.Join(failed, err), pageUnclear))
+		return f.notUnlinked(r, s, event, auth0Refusal(errors.Join(failed, err), pageUnclear))
 	}
 	switch {
 	case !u.has(sub):
 		return f.unlinked(r, s, candidate{i.connection, sub})
 	case unanswered(failed):
-		return f.notUnlinked(r, s, event, managementRefusal(failed, pageUnclear))
+		return f.notUnlinked(r, s, event, auth0Refusal(failed, pageUnclear))
 	}
-	return f.notUnlinked(r, s, event, managementRefusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
+	return f.notUnlinked(r, s, event, auth0Refusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
 }
 
 // unlinked ends the unlinking: Auth0 lists the identity no more.
@@ -237,9 +239,5 @@ func (f *Flow) notUnlinked(r *http.Request, s *flowState, event Event, no *refus
 // separate asks Auth0 to take an identity from its user: the user's own token may,
 // and the machine is asked only where it may not.
 func (f *Flow) separate(ctx context.Context, s *flowState, i identity) error {
-	err := f.asPerson(s.AccessToken).unlink(ctx, s.Ticket.Subject, i)
-	if machine := f.asMachine(); forbidden(err) && machine != nil {
-		return machine.unlink(ctx, s.Ticket.Subject, i)
-	}
-	return err
+	return f.asPersonOrMachine(s.AccessToken, func(who *users) error { return who.unlink(ctx, s.Ticket.Subject, i) })
 }
