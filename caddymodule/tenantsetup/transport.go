@@ -19,25 +19,24 @@ const (
 	maxWaits = 3
 )
 
-// patient carries calls to the tenant: it bounds each, waits as long as a 429
-// asks for and sends again, which is safe since nothing was done.
+// patient carries calls to the tenant: it bounds each, from the connection to the
+// end of the answer, waits as long as a 429 asks for and sends again, which is safe
+// since nothing was done.
 type patient struct {
 	base    http.RoundTripper
+	timeout time.Duration       // of one attempt
 	waiting func(time.Duration) // is told of each wait
 }
 
 // newTransport returns a patient transport.
 func newTransport(timeout time.Duration, waiting func(time.Duration)) *patient {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.ResponseHeaderTimeout = timeout
-	base.TLSHandshakeTimeout = timeout
-	return &patient{base: base, waiting: waiting}
+	return &patient{base: http.DefaultTransport, timeout: timeout, waiting: waiting}
 }
 
 // RoundTrip implements http.RoundTripper.
 func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	for waits := 0; ; waits++ {
-		resp, err := p.base.RoundTrip(req)
+		resp, err := p.attempt(req)
 		if err != nil || resp.StatusCode != http.StatusTooManyRequests {
 			return resp, err
 		}
@@ -54,6 +53,29 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
+}
+
+// attempt sends a request once. Its time ends with the body's Close.
+func (p *patient) attempt(req *http.Request) (*http.Response, error) {
+	ctx, end := context.WithTimeoutCause(req.Context(), p.timeout, fmt.Errorf("no whole answer within %s", p.timeout))
+	resp, err := p.base.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		end()
+		return nil, err
+	}
+	resp.Body = timedBody{resp.Body, end}
+	return resp, nil
+}
+
+type timedBody struct {
+	io.ReadCloser
+	end context.CancelFunc
+}
+
+// Close implements io.Closer.
+func (b timedBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
 }
 
 // again returns the request with its body from the start.

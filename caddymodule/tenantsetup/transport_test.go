@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func TestACallWaitsAsLongAsAuth0Asks(t *testing.T) {
 		} {
 			began := time.Now()
 			var told time.Duration
-			p := &patient{base: throttling(t, c.times, c.name, c.value), waiting: func(d time.Duration) { told += d }}
+			p := &patient{timeout: time.Minute, base: throttling(t, c.times, c.name, c.value), waiting: func(d time.Duration) { told += d }}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://tenant.example.com/", strings.NewReader("a=b"))
 			if err != nil {
 				t.Fatal(err)
@@ -75,7 +76,7 @@ func TestACallWaitsAsLongAsAuth0Asks(t *testing.T) {
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		p := &patient{base: throttling(t, 1, "Retry-After", "30"), waiting: func(time.Duration) { time.AfterFunc(time.Second, cancel) }}
+		p := &patient{timeout: time.Minute, base: throttling(t, 1, "Retry-After", "30"), waiting: func(time.Duration) { time.AfterFunc(time.Second, cancel) }}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://tenant.example.com/", strings.NewReader("a=b"))
 		if err != nil {
 			t.Fatal(err)
@@ -85,4 +86,34 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 	})
+}
+
+// Whoever answers on the tenant's behalf can begin an answer and never end it.
+func TestATenantThatStallsEndsACall(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	n := demo(start(t, nil))
+	n.Issuer, n.Timeout = server.URL+"/", 50*time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	report, err := Examine(ctx, n, silent)
+	if err != nil || !strings.Contains(report.Findings[0].Found, "no whole answer within 50ms") {
+		t.Errorf("%v: %+v", err, report)
+	}
+}
+
+func TestTheProgramMayHaveAnotherDefaultTransport(t *testing.T) {
+	gos := http.DefaultTransport
+	defer func() { http.DefaultTransport = gos }()
+	var asked int
+	http.DefaultTransport = roundTrip(func(req *http.Request) (*http.Response, error) {
+		asked++
+		return gos.RoundTrip(req)
+	})
+	if got := wrongs(t, demo(start(t, nil))); got != nil || asked == 0 {
+		t.Errorf("wrong: %q, and %d requests went its way", got, asked)
+	}
 }

@@ -40,7 +40,7 @@ func (s *Server) Client() *http.Client { return s.client }
 
 // trust makes the server's client.
 func (s *Server) trust(certificate *tls.Certificate) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	if certificate != nil {
 		s.certificate = certificate.Leaf
 		pool := x509.NewCertPool()
