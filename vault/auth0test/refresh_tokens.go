@@ -19,9 +19,12 @@ type refreshToken struct {
 
 // newRefreshToken starts a chain.
 func (t *Tenant) newRefreshToken(client *Client, g tokenGrant) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return t.storeRefreshToken(client, g, randomID(16))
 }
 
+// storeRefreshToken adds a token to a family; the caller holds the mutex.
 func (t *Tenant) storeRefreshToken(client *Client, g tokenGrant, family string) string {
 	g.Nonce = "" // belongs to the login alone
 	rt := &refreshToken{grant: g, family: family}
@@ -29,8 +32,6 @@ func (t *Tenant) storeRefreshToken(client *Client, g tokenGrant, family string) 
 		rt.expires = time.Now().Add(time.Duration(conf.TokenLifetime) * time.Second)
 	}
 	token := "v1." + randomID(43)
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.refresh[token] = rt
 	return token
 }
@@ -41,6 +42,11 @@ var errRefreshToken = refuse(http.StatusForbidden, "invalid_grant", "Unknown or 
 func (t *Tenant) findRefreshToken(client *Client, token string) (*refreshToken, *oauthError) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.usableRefreshToken(client, token)
+}
+
+// usableRefreshToken is findRefreshToken for who holds the mutex.
+func (t *Tenant) usableRefreshToken(client *Client, token string) (*refreshToken, *oauthError) {
 	rt := t.refresh[token]
 	if rt == nil || rt.grant.ClientID != client.ClientID {
 		return nil, errRefreshToken
@@ -54,6 +60,22 @@ func (t *Tenant) findRefreshToken(client *Client, token string) (*refreshToken, 
 		return nil, errRefreshToken
 	}
 	return rt, nil
+}
+
+// rotate puts a new refresh token in the place of one that is still usable. Of two
+// requests with one token the second finds it rotated, and ends the family with
+// what the first one got.
+func (t *Tenant) rotate(client *Client, token string) (string, *oauthError) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rt, oerr := t.usableRefreshToken(client, token)
+	if oerr != nil {
+		return "", oerr
+	}
+	if rt.rotated.IsZero() {
+		rt.rotated = time.Now()
+	}
+	return t.storeRefreshToken(client, rt.grant, rt.family), nil
 }
 
 // endFamily revokes a rotation chain; the caller holds the mutex.
@@ -85,12 +107,10 @@ func (t *Tenant) redeemRefreshToken(client *Client, p params) (any, *oauthError)
 		return nil, serverError(err)
 	}
 	if client.RefreshToken.RotationType == "rotating" {
-		t.mu.Lock()
-		if rt.rotated.IsZero() {
-			rt.rotated = time.Now()
+		// Last, so that a request that comes to nothing uses no token up.
+		if answer.RefreshToken, oerr = t.rotate(client, token); oerr != nil {
+			return nil, oerr
 		}
-		t.mu.Unlock()
-		answer.RefreshToken = t.storeRefreshToken(client, rt.grant, rt.family)
 	}
 	return answer, nil
 }
