@@ -39,7 +39,7 @@ func (f *Flow) notLinkedByAction(r *http.Request, s *flowState, q *callbackQuery
 	if no.page == pageHintRefused || no.page == pageFactorNeeded {
 		return f.notLinkable(r, s, no)
 	}
-	if before := s.Linking.ByAction.Before; before != nil {
+	if before := s.Linking.Before; before != nil {
 		u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 		if err == nil && u.since(before) != nil {
 			return f.afterAction(r, s, u)
@@ -67,8 +67,8 @@ func (f *Flow) linkedByAction(r *http.Request, s *flowState, code string) answer
 
 // afterAction goes on by what the person's identities are after the Action.
 func (f *Flow) afterAction(r *http.Request, s *flowState, u *user) answer {
-	added := u.since(s.Linking.ByAction.Before)
-	s.Linking.ByAction.Before = u.subs()
+	added := u.since(s.Linking.Before)
+	s.Linking.Before = u.subs()
 	switch {
 	case len(added) == 0 && u.at(s.Ticket): // and perhaps it is that one which the person proved
 		return f.notProved(r, s, &refusal{page: pageNothingGained, reason: "nothing_gained"})
@@ -104,7 +104,7 @@ func (u *user) since(before []string) (added []identity) {
 // unlinkedByAction is linkedByAction for an identity that was to go.
 func (f *Flow) unlinkedByAction(r *http.Request, s *flowState, code string) answer {
 	u, no, err := f.backFromAction(r, s, code)
-	gone := s.Linking.ByAction.Unlinks
+	gone := s.Unlinking.Goes
 	switch {
 	case no != nil:
 		return f.keptByAction(r, s, no)
@@ -125,7 +125,7 @@ func (f *Flow) notUnlinkedByAction(r *http.Request, s *flowState, q *callbackQue
 // keptByAction says why an identity stays, or that it is not known whether it does.
 func (f *Flow) keptByAction(r *http.Request, s *flowState, no *refusal) answer {
 	event := byUser(Refused, s.Ticket)
-	event.Identity = s.Linking.ByAction.Unlinks.Subject
+	event.Identity = s.Unlinking.Goes.Subject
 	f.vault.ForgetUser(s.Ticket.Subject) // it may be gone all the same
 	f.vault.ForgetUser(event.Identity)
 	cookies, _ := f.keep(r, forUnlink, s) // it was kept before

@@ -116,7 +116,7 @@ func (f *Flow) redeem(r *http.Request, s *flowState, code string) (id *vault.IDT
 	id, token, err := f.finishLogin(r.Context(), s, code)
 	if err != nil {
 		no := loginRefusal(err)
-		no.data.Again = f.again(r, s)
+		no.data = f.startAgain(r, s)
 		return nil, nil, f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 	}
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
@@ -146,7 +146,7 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 	event.Subject = id.Subject
 	no := &refusal{page: pageWrongPerson, reason: "wrong_user"}
 	if s.Ticket.Own {
-		no.data.Again = f.again(r, s)
+		no.data = f.startAgain(r, s)
 		return f.refuse(r, event, no).with(f.drop(r, s)...)
 	}
 	text, err := seal(r.Context(), f.sealer, forTicket, s.Ticket)
@@ -164,22 +164,12 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 // notSignedIn ends a login leg that Auth0 ended. Nobody is known to have done
 // so, and the ticket's status stays as it is.
 func (f *Flow) notSignedIn(r *http.Request, s *flowState, q *callbackQuery) answer {
-	no := q.signInRefusal(s)
-	if s.Ticket.ID == "" {
-		no.data.Accounts = true
-	} else {
-		no.data.Again = f.again(r, s)
-	}
-	return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
-}
-
-// signInRefusal is what to say when a sign-in brought an error.
-func (q *callbackQuery) signInRefusal(s *flowState) *refusal {
 	page := pageAuth0Fails
 	if slices.Contains([]string{"access_denied", "login_required", "consent_required", "interaction_required"}, q.Error) {
 		page = pageNotSignedIn
 	}
-	return &refusal{page: page, reason: "sign_in_error", err: q.asError(s)}
+	no := &refusal{page: page, reason: "sign_in_error", err: q.asError(s), data: f.startAgain(r, s)}
+	return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
 }
 
 // asError is what an error answer to s says, for the operator.

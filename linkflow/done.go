@@ -23,6 +23,17 @@ func (f *Flow) finishOn(r *http.Request, s *flowState, e ending, target string) 
 	return redirect(target).with(cookies...)
 }
 
+// startAgain is what a page shows that ends s early: where it began.
+func (f *Flow) startAgain(r *http.Request, s *flowState) messagePage {
+	switch {
+	case s.Ticket.ID == "":
+		return messagePage{Accounts: true}
+	case s.Unlinking != nil:
+		return messagePage{Identities: true}
+	}
+	return messagePage{Again: f.again(r, s)}
+}
+
 // again is a link to begin again with what s began with; empty if its ticket has
 // ended.
 func (f *Flow) again(r *http.Request, s *flowState) string {

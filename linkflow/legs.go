@@ -49,9 +49,6 @@ var (
 	// decisions are those in which the page of showConfirm can be opened. In some of
 	// them the person is at Auth0 or a provider, and may come back by the back button.
 	decisions = []purpose{forConfirm, forConnect, forEnd, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked}
-
-	// toUnlink are those of a flow that begins where people look at their identities.
-	toUnlink = []purpose{forUnlinkLogin, forUnlink, forUnlinkAccount}
 )
 
 // comingBack is how a flow goes on when Auth0 ends a leg: with a code, or without.
@@ -68,7 +65,7 @@ func (f *Flow) comingBack(leg purpose) (with func(*http.Request, *flowState, str
 	case forLinkAccount:
 		return f.linkedByAction, f.notLinkedByAction
 	case forUnlinkLogin:
-		return f.signedInToUnlink, f.notSignedInToUnlink
+		return f.signedInToUnlink, f.notSignedIn
 	case forUnlinkAccount:
 		return f.unlinkedByAction, f.notUnlinkedByAction
 	}

@@ -27,23 +27,6 @@ var (
 // takes ten minutes, of which one is left for the way there.
 const hintLife = 9 * time.Minute
 
-// byAction is what a flow knows besides that the Action has a part in.
-type byAction struct {
-	IDToken string    `json:"id_token"`         // of the sign-in with which the flow began
-	Before  []string  `json:"before,omitempty"` // the person's identities then, by sub; nil: not known
-	Unlinks candidate `json:"unlinks,omitzero"` // the identity that is to go
-}
-
-// newByAction notes who signed in. u is nil if that user cannot be read.
-func newByAction(token *oauth2.Token, u *user) *byAction {
-	a := &byAction{}
-	a.IDToken, _ = token.Extra("id_token").(string)
-	if u != nil {
-		a.Before = u.subs()
-	}
-	return a
-}
-
 // subs are what the users of u's identities would be called if they were alone.
 func (u *user) subs() []string {
 	subs := make([]string, len(u.identities))
@@ -75,7 +58,7 @@ func (f *Flow) beginLinkAccount(r *http.Request, s *flowState, connection string
 // beginUnlinkAccount has the Action unlink an identity of u. It is told no more than
 // the connection, so there must be no other one there.
 func (f *Flow) beginUnlinkAccount(r *http.Request, s *flowState, u *user, i identity) answer {
-	s.Linking.ByAction.Unlinks = candidate{i.connection, i.sub()}
+	s.Unlinking.Goes = candidate{i.connection, i.sub()}
 	for _, other := range u.identities {
 		if other.connection == i.connection && other != i {
 			return f.keptByAction(r, s, &refusal{page: pageNotUnlinked, reason: "several_at_connection"})
@@ -103,7 +86,7 @@ func (f *Flow) goThroughAction(r *http.Request, leg purpose, s *flowState, scope
 		"scope":                      {strings.Join(scopes, " ")},
 		"requested_connection":       {connection},
 		"requested_connection_scope": {strings.Join(s.Ticket.Scopes, " ")},
-		"id_token_hint":              {s.Linking.ByAction.IDToken},
+		"id_token_hint":              {s.IDToken},
 		"organization":               {s.Ticket.OrgID},
 	}
 	maps.DeleteFunc(params, func(_ string, values []string) bool { return values[0] == "" })

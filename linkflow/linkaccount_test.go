@@ -339,7 +339,7 @@ func TestAHintIsTenMinutesOldAtMost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.reseal(forLinkConfirm, func(s *flowState) { s.Linking.ByAction.IDToken = tokens.AccessToken })
+		b.reseal(forLinkConfirm, func(s *flowState) { s.IDToken = tokens.AccessToken })
 		b.press("action", "prove")
 		if refused {
 			b.wantRefused(403, "linking_action").want(403, headed("hint_refused")).want(403, "Try again")

@@ -20,14 +20,12 @@ import (
 type linking struct {
 	AuthTime  int64       `json:"auth_time,omitempty"` // of the first sign-in
 	MFA       bool        `json:"mfa,omitempty"`       // in the first sign-in
-	Address   string      `json:"address,omitempty"`   // that all steps have to come from
+	Before    []string    `json:"before,omitempty"`    // the person's identities then, by sub; nil: not known
 	Offered   []candidate `json:"offered,omitempty"`   // other users that the person may turn out to be
 	Second    *proven     `json:"second,omitempty"`    // who signed in second
 	Tried     bool        `json:"tried,omitempty"`     // Auth0 was asked to join them, and may have done so
 	Already   bool        `json:"already,omitempty"`   // there was nothing to link
 	Unchecked bool        `json:"unchecked,omitempty"` // whether it was linked, nobody can tell
-	ByAction  *byAction   `json:"by_action,omitempty"` // with ViaLinkAccount
-	Unlinked  string      `json:"unlinked,omitempty"`  // the connection of the identity that was just unlinked
 }
 
 // olderThan tells whether the first sign-in was longer ago.
@@ -55,7 +53,7 @@ func (f *Flow) beginLinking(r *http.Request, s *flowState, how signIn) answer {
 	s.Ticket = s.asked()
 	s.Linking = &linking{}
 	if f.linking.PinIP {
-		s.Linking.Address = f.clientIP(r)
+		s.Address = f.clientIP(r)
 	}
 	how.afresh, how.within = true, freshLife
 	return f.beginLogin(r, forLinkLogin, s, how)
@@ -90,7 +88,10 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 func (f *Flow) seeWhatToLink(r *http.Request, s *flowState, token *oauth2.Token) answer {
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if f.via == ViaLinkAccount {
-		s.Linking.ByAction = newByAction(token, u)
+		s.IDToken = idTokenOf(token)
+		if u != nil {
+			s.Linking.Before = u.subs()
+		}
 		if f.mayGoUnread(err) {
 			return f.toLinkConfirm(r, s)
 		}
@@ -161,7 +162,7 @@ func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, values ur
 // notLinkable ends a flow before anybody was asked. It may be begun again.
 func (f *Flow) notLinkable(r *http.Request, s *flowState, no *refusal) answer {
 	f.outcomes.leave(s.Ticket)
-	no.data.Again = f.again(r, s)
+	no.data = f.startAgain(r, s)
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
@@ -203,21 +204,16 @@ func (f *Flow) factorRule(u *user, mfa bool) *refusal {
 // fromSameAddress tells whether r comes from where its flow began, if the operator
 // wants that, as long as there is something to link. Otherwise it may begin again.
 func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refusal {
-	if !f.linking.PinIP || s.Linking == nil || leg == forLinked || s.Linking.Address == f.clientIP(r) {
+	if !f.linking.PinIP || s.Linking == nil && s.Unlinking == nil || leg == forLinked || s.Address == f.clientIP(r) {
 		return nil
 	}
-	no := &refusal{page: pageOtherAddress, reason: "ip_address"}
-	if no.data.Identities = slices.Contains(toUnlink, leg); !no.data.Identities {
-		no.data.Again = f.again(r, s)
-	}
-	return no
+	return &refusal{page: pageOtherAddress, reason: "ip_address", data: f.startAgain(r, s)}
 }
 
 // newProven is who signed in second.
 func newProven(id *vault.IDToken, token *oauth2.Token) *proven {
-	raw, _ := token.Extra("id_token").(string)
 	return &proven{
 		Subject: id.Subject, Person: personOf(id), MFA: id.MFA,
-		IDToken: raw, AccessToken: token.AccessToken,
+		IDToken: idTokenOf(token), AccessToken: token.AccessToken,
 	}
 }

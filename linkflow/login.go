@@ -110,10 +110,15 @@ func (f *Flow) finishLogin(ctx context.Context, s *flowState, code string) (*vau
 	if err != nil {
 		return nil, nil, tokenError("token_endpoint", err)
 	}
-	raw, _ := token.Extra("id_token").(string)
-	id, err := f.vault.VerifyIDToken(ctx, raw, f.oauth.ClientID, s.Nonce)
+	id, err := f.vault.VerifyIDToken(ctx, idTokenOf(token), f.oauth.ClientID, s.Nonce)
 	if err != nil {
 		return nil, nil, err
 	}
 	return id, token, nil
+}
+
+// idTokenOf returns the ID token that came with a token; empty if there was none.
+func idTokenOf(token *oauth2.Token) string {
+	raw, _ := token.Extra("id_token").(string)
+	return raw
 }

@@ -36,8 +36,14 @@ type flowState struct {
 	// Ended is how the flow ended.
 	Ended *ending `json:"ended,omitempty"`
 
-	// Linking is what a flow that links an identity knows besides.
-	Linking *linking `json:"linking,omitempty"`
+	// In flows about identities: what one that links one knows besides, and one in
+	// which a person looks at theirs; the address that all steps have to come from,
+	// where the operator wants that; and the ID token with which the flow began, for
+	// the tenant's Action.
+	Linking   *linking   `json:"linking,omitempty"`
+	Unlinking *unlinking `json:"unlinking,omitempty"`
+	Address   string     `json:"address,omitempty"`
+	IDToken   string     `json:"id_token,omitempty"`
 
 	// Disconnect is the account that a sign-in to look after accounts goes on
 	// with.
@@ -59,12 +65,9 @@ func (s flowState) expires() int64 { return s.Expiry }
 
 // secrets are what no text may repeat.
 func (s *flowState) secrets() []string {
-	secrets := []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession}
+	secrets := []string{s.State, s.Verifier, s.Nonce, s.AccessToken, s.AuthSession, s.IDToken}
 	if s.Linking != nil && s.Linking.Second != nil {
 		secrets = append(secrets, s.Linking.Second.IDToken, s.Linking.Second.AccessToken)
-	}
-	if s.Linking != nil && s.Linking.ByAction != nil {
-		secrets = append(secrets, s.Linking.ByAction.IDToken)
 	}
 	return secrets
 }
@@ -88,7 +91,7 @@ func (s *flowState) forgetPerson() {
 	if s.Ticket.Open {
 		s.Ticket.Subject, s.Ticket.OrgID = "", ""
 	}
-	s.Person, s.AccessToken, s.AuthSession = "", "", ""
+	s.Person, s.AccessToken, s.AuthSession, s.IDToken = "", "", "", ""
 }
 
 // beginLeg gives the leg that begins a `state` of its own, the flow's id, to find the

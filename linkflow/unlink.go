@@ -15,6 +15,12 @@ import (
 // do. All of it takes a sign-in of the last five minutes.
 const unlinkRoute = "unlink"
 
+// unlinking is what a flow knows besides in which somebody looks at their identities.
+type unlinking struct {
+	Goes candidate `json:"goes,omitzero"`  // the identity that the tenant's Action separates
+	Gone string    `json:"gone,omitempty"` // the connection of the one that was just separated
+}
+
 // showUnlink lists the identities of whoever has just signed in, or asks about one
 // of them whether to make it a user of its own.
 func (f *Flow) showUnlink(r *http.Request) answer {
@@ -89,9 +95,9 @@ func (f *Flow) listIdentities(r *http.Request, s *flowState, u *user) answer {
 		data.Others = append(data.Others, text)
 	}
 	var cookies []*http.Cookie
-	if s.Linking.Unlinked != "" { // said once
-		data.Notice = f.pages.texts.say("identities.unlinked", variables{"provider": f.pages.texts.provider(s.Linking.Unlinked)})
-		s.Linking.Unlinked = ""
+	if s.Unlinking.Gone != "" { // said once
+		data.Notice = f.pages.texts.say("identities.unlinked", variables{"provider": f.pages.texts.provider(s.Unlinking.Gone)})
+		s.Unlinking.Gone = ""
 		cookies, _ = f.keep(r, forUnlink, s) // it was kept before
 	}
 	return f.show(http.StatusOK, "identities.html", "identities", nil, data).with(cookies...)
@@ -128,9 +134,9 @@ func (f *Flow) postUnlink(r *http.Request) answer {
 func (f *Flow) signInToUnlink(r *http.Request) answer {
 	t := f.openTicket()
 	t.Own = true
-	s := &flowState{ID: rand.Text(), Ticket: t, Expiry: t.Expiry, Linking: &linking{}}
+	s := &flowState{ID: rand.Text(), Ticket: t, Expiry: t.Expiry, Unlinking: &unlinking{}}
 	if f.linking.PinIP {
-		s.Linking.Address = f.clientIP(r)
+		s.Address = f.clientIP(r)
 	}
 	return f.beginLogin(r, forUnlinkLogin, s, signIn{afresh: true, within: freshLife}).with(f.makeRoom(r)...)
 }
@@ -148,15 +154,15 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
 	}
-	s.Linking.MFA, s.Expiry = id.MFA, end.Unix()
+	s.Expiry = end.Unix()
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
 		return f.notUnlinkable(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
 	if f.via == ViaLinkAccount {
-		s.Linking.ByAction = newByAction(token, u)
+		s.IDToken = idTokenOf(token)
 	}
-	if no := f.factorRule(u, s.Linking.MFA); no != nil {
+	if no := f.factorRule(u, id.MFA); no != nil {
 		return f.notUnlinkable(r, s, no)
 	}
 	cookies, err := f.keep(r, forUnlink, s)
@@ -167,14 +173,9 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
 }
 
-// notSignedInToUnlink is notSignedIn for such a sign-in.
-func (f *Flow) notSignedInToUnlink(r *http.Request, s *flowState, q *callbackQuery) answer {
-	return f.notUnlinkable(r, s, q.signInRefusal(s))
-}
-
 // notUnlinkable ends such a sign-in before anything was shown. It may be begun again.
 func (f *Flow) notUnlinkable(r *http.Request, s *flowState, no *refusal) answer {
-	no.data.Identities = true
+	no.data = f.startAgain(r, s)
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
@@ -225,7 +226,7 @@ func (f *Flow) unlinked(r *http.Request, s *flowState, gone candidate) answer {
 	event := byUser(IdentityUnlinked, s.Ticket)
 	event.Connection, event.Identity = gone.Connection, gone.Subject
 	f.tell(r.Context(), event)
-	s.Linking.Unlinked = gone.Connection
+	s.Unlinking.Gone = gone.Connection
 	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
 	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
 }
