@@ -35,9 +35,9 @@ type Answer struct {
 
 // Call sends one request to Auth0 for a page that somebody looks at: within a quarter
 // of the tenant's budget and the configured timeout, following no redirect, reading a
-// bounded answer. A tenant that fails, or said 429, is asked by one caller at a time
-// until it answers, and so are its Management API and its My Account API, each by
-// itself; what could not be sent at all is tried twice.
+// bounded answer, and closing the request's body. A tenant that fails, or said 429, is
+// asked by one caller at a time until it answers; its Management API and its My Account
+// API count by themselves. What could not be sent at all is tried twice.
 //
 // Errors are [*Error]: CodeTimeout, CodeUnavailable for transport failures and 5xx,
 // CodeThrottled for 429 and a spent budget, CodeMisconfigured for a redirect. Every

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -141,7 +140,7 @@ func TestTheBodyOfARefusedRequestIsClosed(t *testing.T) {
 					return handled(answering(429, ""), r)
 				})})
 				_ = send(c, request(t, testIssuer+"oauth/par"))
-				req, body := request(t, testIssuer+"oauth/par"), new(closeable)
+				req, body := request(t, testIssuer+"oauth/par"), &closing{Reader: strings.NewReader("")}
 				req.Body = body
 				refused(t, send(c, req), CodeThrottled)
 				if !body.closed {
@@ -151,12 +150,6 @@ func TestTheBodyOfARefusedRequestIsClosed(t *testing.T) {
 		})
 	}
 }
-
-type closeable struct{ closed bool }
-
-func (*closeable) Read([]byte) (int, error) { return 0, io.EOF }
-
-func (c *closeable) Close() error { c.closed = true; return nil }
 
 // The other tests count in these; here they are held to what is promised.
 func TestPromisedLimits(t *testing.T) {

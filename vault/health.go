@@ -29,9 +29,8 @@ const (
 	maxFailing = 1000
 )
 
-// health is how a tenant has been answering. What is closed is asked by one call
-// at a time, which tries whether that is over; all others are refused without being
-// sent.
+// health is how a tenant, or an API of it with a rate limit of its own, has been
+// answering.
 type health struct {
 	mu          sync.Mutex
 	tenant      gate             // closed by a 429, and when nothing can be reached
@@ -39,7 +38,9 @@ type health struct {
 	failing     map[asker]*failing
 }
 
-// gate is what calls pass.
+// gate is what calls pass while it is open. A closed one, which circuit breakers call
+// open, lets one call at a time through, to try whether that is over; all others are
+// refused without being sent.
 type gate struct {
 	closed *Error    // why calls are refused; nil: they are not
 	since  time.Time // when that was found
@@ -102,7 +103,10 @@ func (h *health) admit(a asker) *Error {
 	return nil
 }
 
-func (h *health) gates(a asker) [2]*gate {
+// gates are those that the asker's calls pass.
+func (h *health) gates(a asker) [2]*gate { return [2]*gate{&h.tenant, h.connection(a)} }
+
+func (h *health) connection(a asker) *gate {
 	g := h.connections[a.connection]
 	if g == nil {
 		g = new(gate)
@@ -111,19 +115,14 @@ func (h *health) gates(a asker) [2]*gate {
 		}
 		h.connections[a.connection] = g
 	}
-	return [2]*gate{&h.tenant, g}
+	return g
 }
 
 // open tells whether nothing is known to fail for the asker.
 func (h *health) open(a asker) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, g := range h.gates(a) {
-		if g.closed != nil {
-			return false
-		}
-	}
-	return true
+	return h.tenant.closed == nil && h.connection(a).closed == nil
 }
 
 // report says what became of a call that was made at that time. err is nil if the
@@ -132,11 +131,10 @@ func (h *health) report(a asker, asked time.Time, err *Error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	gates := h.gates(a)
 	switch {
 	case err == nil:
 		delete(h.failing, a)
-		for _, g := range gates {
+		for _, g := range h.gates(a) {
 			g.succeed(asked)
 		}
 	case err.Code == CodeThrottled:
@@ -144,9 +142,9 @@ func (h *health) report(a asker, asked time.Time, err *Error) {
 	case h.fail(a, err):
 		// Who fails again says nothing new about the tenant.
 	case err.Reason == reasonUnreachable: // which is nothing that a user can cause
-		gates[0].strike(a.user, asked, err, now)
+		h.tenant.strike(a.user, asked, err, now)
 	default:
-		gates[1].strike(a.user, asked, err, now)
+		h.connection(a).strike(a.user, asked, err, now)
 	}
 }
 
@@ -165,7 +163,7 @@ func (h *health) fail(a asker, err *Error) (repeated bool) {
 		return false
 	}
 	f.err = err
-	return h.tenant.closed == nil && h.gates(a)[1].closed == nil
+	return h.tenant.closed == nil && h.connection(a).closed == nil
 }
 
 // refusal returns why a call is refused, or nil. Those whose last call failed let
