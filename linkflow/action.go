@@ -124,12 +124,11 @@ func (f *Flow) notUnlinkedByAction(r *http.Request, s *flowState, q *callbackQue
 
 // keptByAction says why an identity stays, or that it is not known whether it does.
 func (f *Flow) keptByAction(r *http.Request, s *flowState, no *refusal) answer {
-	event := byUser(Refused, s.Ticket)
-	event.Identity = s.Unlinking.Goes.Subject
+	sub := s.Unlinking.Goes.Subject
 	f.vault.ForgetUser(s.Ticket.Subject) // it may be gone all the same
-	f.vault.ForgetUser(event.Identity)
+	f.vault.ForgetUser(sub)
 	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
-	return f.notUnlinked(r, s, event, no).with(cookies...)
+	return f.notUnlinked(r, s, sub, no).with(cookies...)
 }
 
 // backFromAction redeems the code of a leg through the Action, and reads the user

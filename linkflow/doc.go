@@ -64,17 +64,28 @@
 //
 // # Where to read on
 //
-// In the order of a request: config.go, via.go and flow.go (configuration and routing),
-// ticket.go, url.go and seal.go (the link), connect.go (the page it leads to), forms.go,
-// cookies.go and state.go (what a POST must bring, what a browser keeps), legs.go (the
-// legs of a flow, and what ends each), login.go (sign-in), callback.go (coming back from
-// it), confirm.go, consent.go and myaccount.go (connecting); linking.go, prove.go and merge.go (linking an identity:
-// both sign-ins, and joining the two), linkown.go, suggest.go and unlink.go (what people
-// do by their own will), identities.go and management.go (Auth0's Management API);
-// linkaccount.go, pushed.go and action.go (having the
-// tenant's Action link), done.go and returnto.go (where it ends), accounts.go
-// and session.go (looking after accounts), status.go, questions.go, hold.go and
-// outcomes.go (what the agent is told), answers.go, pagedata.go, pages.go,
-// messages.go and text.go (every byte a browser gets), errors.go (every way it can end), events.go
-// (what the operator gets).
+// In the order of a request:
+//
+//	config.go, via.go, flow.go         configuration and routing
+//	ticket.go, url.go, seal.go         the link, and how things are sealed
+//	connect.go                         the page that it leads to
+//	forms.go, cookies.go, state.go     what a POST must bring, what a browser keeps
+//	legs.go                            the legs of a flow, and what ends each
+//	login.go, callback.go              signing in, and coming back from Auth0
+//	confirm.go, consent.go, myaccount.go
+//	                                   deciding, and connecting the account
+//	linking.go, prove.go, merge.go     linking an identity: both sign-ins, and joining the two
+//	linkaccount.go, pushed.go, action.go
+//	                                   having the tenant's Action link
+//	linkown.go, suggest.go             linking by one's own will
+//	unlink.go, separate.go             looking at identities, and separating one
+//	identities.go, management.go       Auth0's Management API
+//	done.go, returnto.go               where it ends
+//	accounts.go, session.go            looking after accounts
+//	status.go, questions.go, hold.go, outcomes.go
+//	                                   what the agent is told
+//	answers.go, pagedata.go, pages.go, messages.go, text.go
+//	                                   every byte that a browser gets
+//	errors.go                          every way in which it can end
+//	events.go                          what the operator gets
 package linkflow

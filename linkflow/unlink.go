@@ -1,8 +1,6 @@
 package linkflow
 
 import (
-	"cmp"
-	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -177,68 +175,4 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 func (f *Flow) notUnlinkable(r *http.Request, s *flowState, no *refusal) answer {
 	no.data = f.startAgain(r, s)
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
-}
-
-// unlink makes an identity a user of its own, and believes in it when Auth0 does
-// not list it any more.
-func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
-	s, leg, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
-	switch {
-	case nobody(err):
-		return f.askToSignInToUnlink(r)
-	case err != nil:
-		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
-	}
-	event := byUser(Refused, s.Ticket)
-	event.Identity = sub
-	if no := f.fromSameAddress(r, s, leg); no != nil {
-		return f.refuse(r, event, no).with(f.drop(r, s)...)
-	}
-	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
-	if err != nil {
-		return f.notUnlinked(r, s, event, auth0Refusal(err, pageAuth0Fails))
-	}
-	i, ok := u.removable(sub)
-	if !ok { // unlinked meanwhile, or the first one
-		return redirect(f.pageOfUnlink(s, ""))
-	}
-	if f.via == ViaLinkAccount {
-		return f.beginUnlinkAccount(r, s, u, i)
-	}
-	failed := f.separate(r.Context(), s, i)
-	f.vault.ForgetUser(s.Ticket.Subject) // also when the answer was lost
-	f.vault.ForgetUser(sub)
-	u, err = f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
-	if err != nil {
-		return f.notUnlinked(r, s, event, auth0Refusal(errors.Join(failed, err), pageUnclear))
-	}
-	switch {
-	case !u.has(sub):
-		return f.unlinked(r, s, candidate{i.connection, sub})
-	case unanswered(failed):
-		return f.notUnlinked(r, s, event, auth0Refusal(failed, pageUnclear))
-	}
-	return f.notUnlinked(r, s, event, auth0Refusal(cmp.Or(failed, errSenseless), pageNotUnlinked))
-}
-
-// unlinked ends the unlinking: Auth0 lists the identity no more.
-func (f *Flow) unlinked(r *http.Request, s *flowState, gone candidate) answer {
-	event := byUser(IdentityUnlinked, s.Ticket)
-	event.Connection, event.Identity = gone.Connection, gone.Subject
-	f.tell(r.Context(), event)
-	s.Unlinking.Gone = gone.Connection
-	cookies, _ := f.keep(r, forUnlink, s) // it was kept before
-	return redirect(f.pageOfUnlink(s, "")).with(cookies...)
-}
-
-// notUnlinked says why an identity stays, or that it is not known whether it does.
-func (f *Flow) notUnlinked(r *http.Request, s *flowState, event Event, no *refusal) answer {
-	no.data.GoOn = f.pageOfUnlink(s, "")
-	return f.refuse(r, event, no)
-}
-
-// separate asks Auth0 to take an identity from its user: the user's own token may,
-// and the machine is asked only where it may not.
-func (f *Flow) separate(ctx context.Context, s *flowState, i identity) error {
-	return f.asPersonOrMachine(s.AccessToken, func(who *users) error { return who.unlink(ctx, s.Ticket.Subject, i) })
 }
