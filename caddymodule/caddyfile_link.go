@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"encoding/base64"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -53,7 +52,7 @@ func (l *Link) unmarshalVia(d *caddyfile.Dispenser) error {
 			return d.Errf("via url %q: %v; expected an https URL such as https://app.example.com/connect?connection={connection}", args[1], err)
 		}
 		l.URL = args[1]
-	case len(args) == 1 && args[0] != viaURL && slices.Contains(viaWords, args[0]):
+	case len(args) == 1 && args[0] != viaURL && linkflow.CheckVia(args[0]) == nil:
 	default:
 		return d.Errf("via: expected %s; got %q", what, strings.Join(args, " "))
 	}

@@ -189,7 +189,7 @@ func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (t
 }
 
 func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool, names map[string]string) (*tenantsetup.Link, error) {
-	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: l.Via, TrustEmail: l.TrustEmail}
+	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: linkflow.Via(l.Via), TrustEmail: l.TrustEmail}
 	var origin string
 	if err := expandAll(repl, []expansion{{"origin", l.Origin, &origin}}); err != nil {
 		return nil, err

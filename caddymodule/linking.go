@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,17 +15,14 @@ import (
 // viaURL leads to a page of the operator's own.
 const viaURL = string(linkflow.ViaURL)
 
-// viaWords are what `via` can say.
-var viaWords = []string{string(linkflow.ViaConnectedAccounts), string(linkflow.ViaLinkAccount), string(linkflow.ViaManagement), viaURL}
-
 // checkLinking finds words that cannot work together, and says what to do.
 func (t *Tenant) checkLinking() error {
 	l := t.Link
 	switch {
 	case l == nil:
 		return nil
-	case l.Via != "" && !slices.Contains(viaWords, l.Via):
-		return fmt.Errorf("via %q: expected one of %s", l.Via, strings.Join(viaWords, ", "))
+	case l.Via != "" && linkflow.CheckVia(l.Via) != nil:
+		return linkflow.CheckVia(l.Via)
 	case l.Via == viaURL && l.URL == "":
 		return errors.New("via url: the template of the URL is missing")
 	case l.Via != viaURL && l.URL != "":
@@ -37,8 +32,7 @@ func (t *Tenant) checkLinking() error {
 			return fmt.Errorf("url %q: %w", l.URL, err)
 		}
 	}
-	links := l.Via == string(linkflow.ViaLinkAccount) || l.Via == string(linkflow.ViaManagement)
-	if words := l.policies(); len(words) > 0 && !links {
+	if words := l.policies(); len(words) > 0 && !linkflow.Via(l.Via).Links() {
 		return fmt.Errorf("%s: only `via management` and `via link_account` link identities: choose one of them, or leave the word out", words[0])
 	}
 	if len(l.TrustEmail) > 0 && t.Management == nil {

@@ -91,7 +91,7 @@ func (f *Flow) sealOpening(ctx context.Context, o opening, t ticket) (opening, t
 func (f *Flow) showConnect(r *http.Request) answer {
 	return f.showFirst(r, "connect", f.readLinkOrOffer, func(o opening, t ticket, form string) answer {
 		text := f.request(t)
-		return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.links()})
+		return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.Links()})
 	})
 }
 
@@ -138,7 +138,7 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 	}
 	s := &flowState{ID: rand.Text(), Ticket: t, ReturnTo: o.ReturnTo, Expiry: t.Expiry}
 	how := signIn{organization: t.OrgID, afresh: values.Get("prompt") == "login"}
-	if f.via.links() {
+	if f.via.Links() {
 		return f.beginLinking(r, s, how).with(f.makeRoom(r)...)
 	}
 	return f.beginLogin(r, forLogin, s, how).with(f.makeRoom(r)...)

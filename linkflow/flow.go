@@ -159,7 +159,7 @@ var routes = map[string]map[string]handler{
 func (f *Flow) handlers(page string) map[string]handler {
 	switch {
 	case f.oauth.ClientID == "" && !slices.Contains([]string{"done", styleFile, iconFile}, page),
-		(page == linkRoute || page == unlinkRoute) && !f.via.links():
+		(page == linkRoute || page == unlinkRoute) && !f.via.Links():
 		return nil
 	}
 	return routes[page]

@@ -33,8 +33,16 @@ const (
 	ViaURL Via = "url"
 )
 
-// links tells whether v makes several identities one user.
-func (v Via) links() bool { return v == ViaLinkAccount || v == ViaManagement }
+// CheckVia tells whether word is one of the ways.
+func CheckVia(word string) error {
+	if !slices.Contains([]Via{ViaConnectedAccounts, ViaLinkAccount, ViaManagement, ViaURL}, Via(word)) {
+		return fmt.Errorf("via: %q: want connected_accounts, link_account, management or url", word)
+	}
+	return nil
+}
+
+// Links tells whether v makes several identities one user.
+func (v Via) Links() bool { return v == ViaLinkAccount || v == ViaManagement }
 
 // Linking says by which rules identities are linked, with ViaManagement and
 // ViaLinkAccount; with the latter, the second sign-in is the Action's, and what it
@@ -73,8 +81,8 @@ type Linking struct {
 }
 
 func (cfg *Config) checkVia() error {
-	if !slices.Contains([]Via{ViaConnectedAccounts, ViaLinkAccount, ViaManagement, ViaURL}, cfg.Via) {
-		return fmt.Errorf("via: %q: want connected_accounts, link_account, management or url", cfg.Via)
+	if err := CheckVia(string(cfg.Via)); err != nil {
+		return err
 	}
 	if (cfg.Via == ViaURL) != (cfg.URL != "") {
 		return errors.New("url: required with via url, and of no use without")
@@ -88,7 +96,7 @@ func (cfg *Config) checkVia() error {
 	switch {
 	case (l.ManagementID == "") != (l.ManagementSecret.Reveal() == ""):
 		return errors.New("management: both id and secret are required")
-	case !cfg.Via.links() && (l.RequireMFA || l.RequireVerifiedEmail || l.PinIP || len(l.TrustEmail) > 0):
+	case !cfg.Via.Links() && (l.RequireMFA || l.RequireVerifiedEmail || l.PinIP || len(l.TrustEmail) > 0):
 		return errors.New("linking: there are rules for linking identities, and via links none")
 	case len(l.TrustEmail) > 0 && l.ManagementID == "":
 		return errors.New("trust email: finding users by their address takes the management application")

@@ -14,13 +14,13 @@ type Change struct {
 	Check string
 	// What names the object, for people.
 	What string
-	// Method is POST, which creates, or PATCH, which replaces the members that it
-	// sends and no others.
+	// Method is POST, which creates, PATCH, which replaces the members that it sends
+	// and no others, or PUT, which replaces a whole list.
 	Method string
 	// Path is below /api/v2/, in unescaped parts.
 	Path []string
-	// Body is what is sent: a map of members, or the list of a connection's
-	// clients.
+	// Body is what is sent: a map of members, the list of a connection's clients,
+	// or with PUT the new list.
 	Body any
 	// Shown is what of Body is new, where it repeats what the tenant has; that
 	// may be a provider's secret.

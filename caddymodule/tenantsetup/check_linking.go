@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
 )
 
 // checkLinking is about pages that link identities.
@@ -12,7 +14,7 @@ func checkLinking(n *Needs, o *observed) (findings []Finding) {
 	if !n.Link.identities() {
 		return nil
 	}
-	if n.Link.Via == "link_account" {
+	if n.Link.Via == linkflow.ViaLinkAccount {
 		findings = append(findings, unseen("link.action", errors.New("whether the account-linking Action is there, and lets this application link")))
 		if o.public.pushed {
 			findings = append(findings, fine("link.par", "ID tokens stay out of URLs: authorization requests can be pushed"))
@@ -65,7 +67,7 @@ func checkUsersAPI(n *Needs, o *observed) []Finding {
 		return append(findings, unseen("management_api.grant", o.grants.err))
 	}
 	scopes := []string{"read:current_user"}
-	if n.Link.Via == "management" { // with link_account the Action links
+	if n.Link.Via == linkflow.ViaManagement { // with link_account the Action links
 		scopes = append(scopes, "update:current_user_identities")
 	}
 	grant := checkGrant("management_api", n.Link.Client.ID, scopes, o, rs)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/auth0/go-auth0/management"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
 )
 
 // clientRule is what one member of a client has to be.
@@ -103,7 +105,7 @@ func linkRules(n *Needs) []clientRule {
 // RS256 alone as the proof of a second identity.
 func idTokenRule(n *Needs) clientRule {
 	counts := []string{"RS256", "PS256"}
-	if n.Link.Via == "management" {
+	if n.Link.Via == linkflow.ViaManagement {
 		counts = []string{"RS256"}
 	}
 	return clientRule{

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -78,16 +79,15 @@ type Link struct {
 	Callback, Accounts string
 	// Name is the product's name, which people see when they sign in.
 	Name string
-	// Via is how accounts are connected: connected_accounts, or link_account or
-	// management, which link identities first.
-	Via string
+	// Via is how accounts are connected.
+	Via linkflow.Via
 	// TrustEmail are the connections that are believed about e-mail addresses.
 	TrustEmail []string
 }
 
 // identities tells whether the pages link identities.
 func (l *Link) identities() bool {
-	return l != nil && (l.Via == "link_account" || l.Via == "management")
+	return l != nil && l.Via.Links()
 }
 
 // Route is a connection that some route uses.
