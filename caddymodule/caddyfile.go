@@ -58,7 +58,10 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, checkTenant func(string) err
 	h.Connection = args[0]
 	err := parseBlock(d, words{
 		"tenant": func(d *caddyfile.Dispenser) error {
-			return cmp.Or(scalar(&h.Tenant, "the name of a tenant")(d), checkTenant(h.Tenant))
+			if err := scalar(&h.Tenant, "the name of a tenant")(d); err != nil {
+				return err
+			}
+			return checkTenant(h.Tenant)
 		},
 		"scopes":         scopeList(&h.Scopes),
 		"max_scopes":     scopeList(&h.MaxScopes),
@@ -69,7 +72,10 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, checkTenant func(string) err
 		"on_missing":     choice(&h.OnMissing, onMissingWords...),
 		"hold":           h.unmarshalHold,
 	})
-	return cmp.Or(err, checkTenant(h.Tenant))
+	if err != nil || h.Tenant != "" {
+		return err
+	}
+	return checkTenant(defaultTenant)
 }
 
 func (h *Handler) unmarshalHold(d *caddyfile.Dispenser) error {
