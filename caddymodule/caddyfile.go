@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -150,127 +149,6 @@ func tenantChecker(h httpcaddyfile.Helper) func(string) error {
 		}
 		return nil
 	}
-}
-
-// words are the subdirectives of a block. Each parses its arguments.
-type words map[string]func(*caddyfile.Dispenser) error
-
-func parseBlock(d *caddyfile.Dispenser, known words) error {
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		parse, ok := known[d.Val()]
-		if !ok {
-			return d.Errf("unknown word %q: expected %s", d.Val(), known)
-		}
-		if err := parse(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// scalar parses one argument. what names it in errors.
-func scalar(target *string, what string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		value, err := onlyArgument(d, *target != "", what)
-		*target = value
-		return err
-	}
-}
-
-// checked is scalar for values that can be judged now; one with a placeholder
-// is judged when it has been expanded.
-func checked(target *string, what string, check func(string) error) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		value, err := onlyArgument(d, *target != "", what)
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(value, "{") {
-			if err := check(value); err != nil {
-				return d.Errf("%s %q: %v; expected %s", word, value, err, what)
-			}
-		}
-		*target = value
-		return nil
-	}
-}
-
-// choice parses one of a few words.
-func choice(target *string, options ...string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		what := strings.Join(options, ", ")
-		value, err := onlyArgument(d, *target != "", what)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(options, value) {
-			return d.Errf("%s %q: expected one of %s", word, value, what)
-		}
-		*target = value
-		return nil
-	}
-}
-
-// listOf parses one argument or more. Lines add up.
-func listOf(target *[]string, what string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		args := d.RemainingArgs()
-		if len(args) == 0 || slices.Contains(args, "") {
-			return d.Errf("%s: expected %s", word, what)
-		}
-		*target = append(*target, args...)
-		return nil
-	}
-}
-
-// scopeList parses one scope or more. Lines add up.
-func scopeList(target *[]string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		var scopes []string
-		if err := listOf(&scopes, "scopes, each an argument of its own")(d); err != nil {
-			return err
-		}
-		if err := checkScopes(scopes); err != nil {
-			return d.Errf("%s: %v", word, err)
-		}
-		*target = append(*target, scopes...)
-		return nil
-	}
-}
-
-// duration parses a positive duration.
-func duration(target *caddy.Duration) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		const what = "a duration above zero, such as 10s"
-		value, err := onlyArgument(d, *target != 0, what)
-		if err != nil {
-			return err
-		}
-		parsed, err := caddy.ParseDuration(value)
-		if err != nil || parsed <= 0 {
-			return d.Errf("%s %q: expected %s", word, value, what)
-		}
-		*target = caddy.Duration(parsed)
-		return nil
-	}
-}
-
-// onlyArgument returns the one argument of the current word.
-func onlyArgument(d *caddyfile.Dispenser, given bool, what string) (string, error) {
-	word := d.Val()
-	if given {
-		return "", d.Errf("%s: given twice", word)
-	}
-	args := d.RemainingArgs()
-	if len(args) != 1 || args[0] == "" {
-		return "", d.Errf("%s: expected one argument, %s, got %q", word, what, args)
-	}
-	return args[0], nil
 }
 
 // Interface guards

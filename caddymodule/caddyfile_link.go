@@ -60,21 +60,6 @@ func (l *Link) unmarshalVia(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// flag parses a word that says all by itself.
-func flag(target *bool) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		if *target {
-			return d.Errf("%s: given twice", word)
-		}
-		if args := d.RemainingArgs(); len(args) > 0 {
-			return d.Errf("%s: expected no argument, got %q; leave the line out to turn it off", word, args)
-		}
-		*target = true
-		return nil
-	}
-}
-
 func (l *Link) unmarshalReturnTo(d *caddyfile.Dispenser) error {
 	var origins []string
 	if err := listOf(&origins, "origins such as https://app.example.com")(d); err != nil {

@@ -2,9 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -159,63 +157,4 @@ func client(target **Client) func(*caddyfile.Dispenser) error {
 		*target = c
 		return nil
 	}
-}
-
-// choices parses one or more of a few words. Lines add up.
-func choices(target *[]string, options ...string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word, what := d.Val(), "one or more of "+strings.Join(options, ", ")
-		var values []string
-		if err := listOf(&values, what)(d); err != nil {
-			return err
-		}
-		for _, value := range values {
-			if !slices.Contains(options, value) {
-				return d.Errf("%s %q: expected %s", word, value, what)
-			}
-		}
-		*target = append(*target, values...)
-		return nil
-	}
-}
-
-// count parses a positive whole number.
-func count(target *int) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		const what = "a whole number above zero"
-		value, err := onlyArgument(d, *target != 0, what)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(value)
-		if err != nil || n <= 0 {
-			return d.Errf("%s %q: expected %s", word, value, what)
-		}
-		*target = n
-		return nil
-	}
-}
-
-// block parses a subdirective that has a block of its own.
-func block[T any](target **T, unmarshal func(*T, *caddyfile.Dispenser) error) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word := d.Val()
-		if *target != nil {
-			return d.Errf("%s: given twice", word)
-		}
-		if d.NextArg() {
-			return d.Errf("%s: expected a block, got %q", word, d.Val())
-		}
-		*target = new(T)
-		return unmarshal(*target, d)
-	}
-}
-
-// String lists the words in errors.
-func (w words) String() string {
-	if len(w) == 0 {
-		return "no block"
-	}
-	return "one of " + strings.Join(slices.Sorted(maps.Keys(w)), ", ")
 }
