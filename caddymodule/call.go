@@ -56,7 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	setUser(r, c.caller)
 	if entry := h.logger.Check(zapcore.DebugLevel, "attaching the provider's token"); entry != nil {
-		entry.Write(zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
+		entry.Write(zap.String("connection", h.Connection), zap.String("user_id", c.caller.Subject))
 	}
 	c.repeatable = repeatable(r)
 	return c.goOn(w, r, next, token) //nolint:contextcheck // the call is the context

@@ -41,7 +41,7 @@ func (c *call) holdOn(w http.ResponseWriter, r *http.Request, err error) (*vault
 		return nil, err
 	}
 	h.logger.Debug("holding the request while the user connects the account",
-		zap.String("connection", h.Connection), zap.String("user", c.caller.Subject))
+		zap.String("connection", h.Connection), zap.String("user_id", c.caller.Subject))
 	for end := time.Now().Add(time.Duration(h.Hold)); ; {
 		news := flow.Hold(r.Context(), c.caller, c.request, time.Until(end))
 		connecting := flow.Connecting(c.caller, c.request) // before the vault is asked: no end goes unnoticed

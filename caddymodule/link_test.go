@@ -313,6 +313,22 @@ func TestTheCallbackLeavesOneLineAndNoURL(t *testing.T) {
 	}
 }
 
+// Operators read these lines below each other.
+func TestLinesOfTheLogNameThingsInOneOrder(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	_ = p.walk(p.refused("/", p.token(alice)).text(t, "link_url"), "alice")
+	p.logLine(`"link linked"`)
+	if line := p.logLine(`"refused"`); line["client_ip"] != "127.0.0.1" || line["user_id"] != alice || line["client_id"] != agentID {
+		t.Errorf("%v", line)
+	}
+	ordered := regexp.MustCompile(`"msg":"link \w+","tenant":"default","id":"\w+","connection":"[^"]+","client_id":"[^"]+"(,"user_id":"[^"]+")?}`)
+	for line := range strings.Lines(p.Log.String()) {
+		if strings.Contains(line, `"msg":"link `) && !ordered.MatchString(line) {
+			t.Errorf("%s", line)
+		}
+	}
+}
+
 // codes walks and returns the code and connect_code values that came through the
 // browser. What follows a callback names it as its Referer, as browsers do within
 // an origin.

@@ -140,7 +140,7 @@ func TestAfterLinkingTheOtherUsersAgentHasToSignInAgain(t *testing.T) {
 				t.Errorf("the agent: status %d, body %s; the page %s", got.Status, got.Body, visitor.page.Body)
 			}
 			p.wantStatus(p.status(refused, token, ""), "completed")
-			if line := p.logLine(`"link identity_linked"`); line["identity"] != aliceAtGoogle || line["user"] != alice {
+			if line := p.logLine(`"link identity_linked"`); line["identity"] != aliceAtGoogle || line["user_id"] != alice {
 				t.Errorf("log line %v", line)
 			}
 			p.wantNoHint()

@@ -30,7 +30,7 @@ func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *v
 		zap.String("error", refused.code),
 		zap.String("connection", connection),
 		zap.String("host", r.Host),
-		zap.String("remote", r.RemoteAddr),
+		zap.String("client_ip", clientIP(r)),
 	}
 	if link != nil {
 		fields = append(fields, zap.String("id", link.ID))
@@ -42,7 +42,7 @@ func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *v
 		fields = append(fields, zap.NamedError("cause", refused.cause))
 	}
 	if caller != nil {
-		fields = append(fields, zap.String("user", caller.Subject), zap.String("client_id", caller.ClientID))
+		fields = append(fields, zap.String("user_id", caller.Subject), zap.String("client_id", caller.ClientID))
 	}
 	entry.Write(fields...)
 }
@@ -59,11 +59,11 @@ func (t *Tenant) logLinkEvent(_ context.Context, e linkflow.Event) {
 		return
 	}
 	fields := []zap.Field{zap.String("id", e.ID)}
-	for name, value := range map[string]string{
-		"connection": e.Connection, "client_id": e.Agent, "user": e.Subject, "identity": e.Identity, "reason": e.Reason,
+	for _, field := range []struct{ name, value string }{
+		{"connection", e.Connection}, {"client_id", e.Agent}, {"user_id", e.Subject}, {"identity", e.Identity}, {"reason", e.Reason},
 	} {
-		if value != "" {
-			fields = append(fields, zap.String(name, value))
+		if field.value != "" {
+			fields = append(fields, zap.String(field.name, field.value))
 		}
 	}
 	if e.Err != nil {

@@ -140,7 +140,7 @@ func (c *call) unauthorized() bool {
 }
 
 func (c *call) logRejection(message string, cause error) {
-	fields := []zap.Field{zap.String("connection", c.handler.Connection), zap.String("user", c.caller.Subject)}
+	fields := []zap.Field{zap.String("connection", c.handler.Connection), zap.String("user_id", c.caller.Subject)}
 	if cause != nil {
 		fields = append(fields, zap.NamedError("cause", cause))
 	}

@@ -230,7 +230,7 @@ func TestARefusedCallGoesOnWithTheTokenThatTheVaultHasNow(t *testing.T) {
 		}
 	}
 	line := r.logLine("goes on with the one that the vault has now")
-	if line["level"] != "info" || line["connection"] != google || line["user"] == "" {
+	if line["level"] != "info" || line["connection"] != google || line["user_id"] == "" {
 		t.Errorf("%v", line)
 	}
 }
