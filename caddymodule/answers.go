@@ -170,6 +170,12 @@ var answers = map[string]answer{
 	},
 }
 
+// Details of requests that are malformed elsewhere than in their credentials.
+const (
+	detailLoginHint = "The request names an account in a form that no account's id has."
+	detailWait      = "Send wait as a whole number of seconds, or not at all."
+)
+
 // problem is the body of every refusal (RFC 9457).
 type problem struct {
 	Type   string `json:"type"`
@@ -292,7 +298,7 @@ func newChallenge(r *refusal, realm, linkURL string) string {
 	case r.code == codeInsufficientScope:
 		challenge += fmt.Sprintf(", scope=%s", quoted(strings.Join(r.scopes, " ")))
 	case r.reason == "mfa_required":
-		challenge += fmt.Sprintf(", acr_values=%s", quoted(acrMultiFactor))
+		challenge += fmt.Sprintf(", acr_values=%s", quoted(vault.MultiFactor))
 	}
 	return challenge + fmt.Sprintf(", error_description=%s", quoted(a.title))
 }
@@ -300,9 +306,6 @@ func newChallenge(r *refusal, realm, linkURL string) string {
 // reasonNoSuchAccount is what Auth0 says of a login hint that fits none of the
 // user's accounts.
 const reasonNoSuchAccount = "user_not_found"
-
-// acrMultiFactor is what a login at Auth0 takes to ask for a second factor.
-const acrMultiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
 
 // quoted makes a quoted-string (RFC 9110 §5.6.4) of printable ASCII.
 func quoted(s string) string {
@@ -321,6 +324,12 @@ func quoted(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// writeRefusal sends a refusal that no link mends.
+func writeRefusal(w http.ResponseWriter, r *refusal, realm string) {
+	setRefusalHeaders(w.Header(), r, realm, "")
+	writeProblem(w, newProblem(r))
 }
 
 // writeProblem sends a refusal whose headers are set.

@@ -7,13 +7,11 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -111,7 +109,7 @@ func (c *call) setRequest(r *http.Request) error {
 	if len(hint) > maxLoginHint || strings.ContainsAny(hint, " \t") || !httpguts.ValidHeaderFieldValue(hint) {
 		return &refusal{
 			code:   string(vault.CodeInvalidRequest),
-			detail: "The request names an account in a form that no account's id has.",
+			detail: detailLoginHint,
 			cause:  errors.New("the request has a login hint that no account can have"),
 		}
 	}
@@ -122,98 +120,3 @@ func (c *call) setRequest(r *http.Request) error {
 
 // maxLoginHint is what Auth0's My Account API takes.
 const maxLoginHint = 255
-
-func replacer(r *http.Request) *caddy.Replacer {
-	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-}
-
-// setUser sets the placeholders of the authenticated user. The id is set and not
-// mapped, since it has to win over another authenticator's. What is not known is
-// empty: header_up would send the name of an unknown placeholder.
-func setUser(r *http.Request, caller *vault.AccessToken) {
-	repl := replacer(r)
-	repl.Set("http.auth.user.id", caller.Subject)
-	repl.Map(func(key string) (any, bool) {
-		field, ok := strings.CutPrefix(key, "http.auth.user.")
-		if !ok {
-			return nil, false
-		}
-		switch field {
-		case "client_id":
-			return caller.ClientID, true
-		case "scope":
-			return strings.Join(caller.Scopes, " "), true
-		case "org_id":
-			return caller.OrgID, true
-		}
-		return nil, false
-	})
-}
-
-// refuse answers the agent.
-func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
-	if cause := context.Cause(r.Context()); cause != nil && !c.late {
-		return caddyhttp.Error(statusClientClosedRequest, cause) // nobody is there to read an answer
-	}
-	h, refused := c.handler, refusalOf(err)
-	for outer := c.outer; outer != nil; outer = outer.outer {
-		outer.writer.ours = true
-	}
-	if c.caller != nil {
-		replacer(r).Set("http.auth.candidate.id", c.caller.Subject)
-	}
-	if refused.needsLink() {
-		return c.sendToLink(w, r, refused)
-	}
-	logRefusal(h.logger, r, refused, c.caller, h.Connection, nil)
-	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), "")
-	writeProblem(w, newProblem(refused))
-	return nil
-}
-
-// statusClientClosedRequest is nginx's word, and Caddy's, for a client that hung up.
-const statusClientClosedRequest = 499
-
-// newLink makes the link for the user, or nil if there is none to give.
-func (c *call) newLink(ctx context.Context) *linkflow.Link {
-	h := c.handler
-	if h.tenant.flow == nil {
-		return nil
-	}
-	link, err := h.tenant.flow.Link(ctx, c.caller, c.request)
-	if err != nil {
-		h.logger.Error("no link can be made", zap.Error(err))
-		return nil
-	}
-	return link
-}
-
-// loginHints are the accounts that the agent may name instead, on a route where
-// it can; nil on every other.
-func (c *call) loginHints() []string {
-	if c.handler.LoginHint == "" {
-		return nil
-	}
-	return list(c.handler.tenant.vault.LoginHints(c.caller, c.handler.Connection))
-}
-
-// sendToLink answers that the user has to connect the account.
-func (c *call) sendToLink(w http.ResponseWriter, r *http.Request, refused *refusal) error {
-	h, link := c.handler, c.newLink(r.Context())
-	logRefusal(h.logger, r, refused, c.caller, h.Connection, link)
-	body := newLinkProblem(refused, h.Connection, h.Scopes, c.loginHints(), link, link != nil && h.mayHold(r.Method))
-	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), body.LinkURL)
-	switch {
-	case h.OnMissing == onMissingError:
-		repl := replacer(r)
-		repl.Set("http.token_vault.error", refused.code)
-		repl.Set("http.token_vault.link_url", body.LinkURL)
-		repl.Set("http.token_vault.connection", h.Connection)
-		return caddyhttp.Error(body.Status, errors.New(refused.code))
-	case h.OnMissing == onMissingRedirect && link != nil && r.Header.Get("Sec-Fetch-Mode") == "navigate":
-		writeRedirect(w, link.URL)
-		return nil
-	}
-	writeProblem(w, body)
-	return nil
-}

@@ -91,8 +91,7 @@ func (h *LinkHandler) serveStatus(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refused := refusalOf(err)
 		logRefusal(h.logger, r, refused, caller, "", nil)
-		setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), "")
-		writeProblem(w, newProblem(refused))
+		writeRefusal(w, refused, h.tenant.vault.Audience())
 		return
 	}
 	writeStatus(w, status)
@@ -131,7 +130,7 @@ func parseWait(s string) (time.Duration, error) {
 	if err != nil {
 		return 0, &refusal{
 			code:   string(vault.CodeInvalidRequest),
-			detail: "Send wait as a whole number of seconds, or not at all.",
+			detail: detailWait,
 			cause:  errors.New("the request has a wait parameter that is no number of seconds"),
 		}
 	}

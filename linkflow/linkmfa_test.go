@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenvault/caddy-token-vault/vault"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
@@ -18,7 +19,7 @@ func bothEnrolled(c *auth0test.Config) {
 // steppingUp has an Action that asks for a second factor where the application does.
 func steppingUp(c *auth0test.Config) {
 	c.Actions = append(c.Actions, auth0test.Action{Name: "step-up", OnExecutePostLogin: func(e *auth0test.PostLoginEvent, api *auth0test.PostLoginAPI) {
-		if slices.Contains(e.Transaction.ACRValues, multiFactor) && len(e.User.EnrolledFactors) > 0 {
+		if slices.Contains(e.Transaction.ACRValues, vault.MultiFactor) && len(e.User.EnrolledFactors) > 0 {
 			api.ChallengeWithAny(e.User.EnrolledFactors...)
 		}
 	}})

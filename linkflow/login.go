@@ -26,10 +26,6 @@ type asked struct {
 	scopes []string
 }
 
-// multiFactor asks for a second factor (OpenID Provider Authentication Policy
-// Extension 1.0 §4), for the tenant's Actions to see.
-const multiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
-
 func oauthConfig(cfg Config, basic bool) oauth2.Config {
 	style := oauth2.AuthStyleInParams
 	if basic {
@@ -91,7 +87,7 @@ func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn
 		}
 	}
 	if f.linking.RequireMFA && ask.api == toLink.api {
-		options = append(options, oauth2.SetAuthURLParam("acr_values", multiFactor))
+		options = append(options, oauth2.SetAuthURLParam("acr_values", vault.MultiFactor))
 	}
 	config := f.oauth
 	config.Scopes = append([]string{"openid", "profile", "email"}, ask.scopes...)

@@ -126,6 +126,11 @@ type IDToken struct {
 	MFA bool
 }
 
+// MultiFactor is what a login says in acr_values to ask for a second factor (OpenID
+// Provider Authentication Policy Extension 1.0 §4). At Auth0 the tenant's Actions
+// have to act on it.
+const MultiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
+
 // VerifyIDToken checks an ID token that was issued to the client clientID in a
 // login that began with nonce, as OpenID Connect Core §3.1.3.7 says.
 //
