@@ -1,8 +1,6 @@
 package caddymodule
 
 import (
-	"encoding/base64"
-	"errors"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -96,17 +94,10 @@ func (l *Link) unmarshalKey(d *caddyfile.Dispenser) error {
 		return err
 	}
 	for _, key := range keys {
-		if !strings.Contains(key, "{") && checkKey(key) != nil {
+		if _, err := decodeKey(key); err != nil && !strings.Contains(key, "{") {
 			return d.Errf("key: expected %s", what) // the key itself stays out of the error
 		}
 	}
 	l.Key = append(l.Key, keys...)
-	return nil
-}
-
-func checkKey(encoded string) error {
-	if key, err := base64.StdEncoding.DecodeString(encoded); err != nil || len(key) != keySize {
-		return errors.New("not 32 bytes in base64")
-	}
 	return nil
 }

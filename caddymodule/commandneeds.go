@@ -112,9 +112,12 @@ func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenan
 			return nil, fmt.Errorf("management: %w", err)
 		}
 	}
-	names := make(map[string]string)           // of agents, by client id
+	var names map[string]string                // of agents, by client id
 	if t.Link != nil && t.Link.Client != nil { // without one nobody signs in here
-		if n.Link, err = t.Link.needs(repl, beforeSetup, names); err != nil {
+		if n.Link, err = t.Link.needs(repl, beforeSetup); err != nil {
+			return nil, fmt.Errorf("link: %w", err)
+		}
+		if names, err = t.Link.clientNames(repl); err != nil {
 			return nil, fmt.Errorf("link: %w", err)
 		}
 		n.Linker = n.Management.ID
@@ -140,18 +143,15 @@ func addRoutes(n *tenantsetup.Needs, routes []*Handler) {
 // addAgents adds whom the routes let through; names are what agents are called.
 func addAgents(n *tenantsetup.Needs, repl *caddy.Replacer, names map[string]string, allowed []string, routes []*Handler) error {
 	for _, h := range routes {
-		here := h.AllowClients
-		if len(here) == 0 {
-			here = allowed
-		}
-		ids, err := expandList(repl, "allow_clients", here)
+		texts := h.clientTexts(allowed)
+		ids, err := expandList(repl, "allow_clients", texts)
 		if err != nil {
 			return err
 		}
 		for i, id := range ids {
-			n.AnyAgent = n.AnyAgent || id == "*"
-			if id != "*" && !slices.ContainsFunc(n.Agents, func(a tenantsetup.Agent) bool { return a.ID == id }) {
-				n.Agents = append(n.Agents, tenantsetup.Agent{ID: id, Name: cmp.Or(names[id], id), IDVariable: variable(here[i], "")})
+			n.AnyAgent = n.AnyAgent || id == anyClient
+			if id != anyClient && !slices.ContainsFunc(n.Agents, func(a tenantsetup.Agent) bool { return a.ID == id }) {
+				n.Agents = append(n.Agents, tenantsetup.Agent{ID: id, Name: cmp.Or(names[id], id), IDVariable: variable(texts[i], "")})
 			}
 		}
 	}
@@ -188,18 +188,11 @@ func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (t
 	return n, nil
 }
 
-func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool, names map[string]string) (*tenantsetup.Link, error) {
+func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool) (*tenantsetup.Link, error) {
 	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: linkflow.Via(l.Via), TrustEmail: l.TrustEmail}
 	var origin string
 	if err := expandAll(repl, []expansion{{"origin", l.Origin, &origin}}); err != nil {
 		return nil, err
-	}
-	for id, name := range l.ClientName {
-		ids, err := expandList(repl, "client_name", []string{id})
-		if err != nil {
-			return nil, err
-		}
-		names[ids[0]] = name
 	}
 	base := origin + cmp.Or(l.Path, linkflow.DefaultPath)
 	n.Callback, n.Accounts = base+"/callback", base+"/accounts"

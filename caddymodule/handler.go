@@ -92,11 +92,11 @@ type Handler struct {
 	// account; up to 10m. The first request is always answered at once, with the
 	// link. One that comes when the user has opened that link and signed in, in
 	// a cluster on the same node, waits and then goes through; if the user
-	// declines or takes too long, it gets a new link. What waits is one request at a time for each user, agent
-	// and account, with a body of at most 64 KiB; others are answered at once.
-	// Agents' HTTP clients have to be as patient, and so have the server's
-	// timeouts `read_body` and `write` where they are set. Needs the tenant's
-	// `link` block. Default: no request waits.
+	// declines or takes too long, it gets a new link. What waits is one request at
+	// a time for each user, agent and account, with a body of at most 64 KiB;
+	// others are answered at once. Agents' HTTP clients have to be as patient, and
+	// so have the server's timeouts `read_body` and `write` where they are set.
+	// Needs the tenant's `link` block. Default: no request waits.
 	Hold caddy.Duration `json:"hold,omitempty"`
 
 	// Whether requests wait whatever their method. Without it only GET, HEAD and
@@ -126,11 +126,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if h.Hold > 0 && h.tenant.flow != nil {
 		endWaitsOnExit(ctx, h.tenant.flow)
 	}
-	allowed := h.AllowClients
-	if len(allowed) == 0 {
-		allowed = h.tenant.AllowClients
-	}
-	if h.allowClients, err = expandList(caddy.NewReplacer(), "allow_clients", allowed); err != nil {
+	if h.allowClients, err = expandList(caddy.NewReplacer(), "allow_clients", h.clientTexts(h.tenant.AllowClients)); err != nil {
 		return err
 	}
 	h.attached = h.Attach.header()

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,15 @@ import (
 
 // keySize is the size of a sealing key in bytes, for AES-256.
 const keySize = 32
+
+// decodeKey reads a sealing key of a configuration. The error does not repeat it.
+func decodeKey(encoded string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(key) != keySize {
+		return nil, fmt.Errorf("expected %d bytes in base64", keySize)
+	}
+	return key, nil
+}
 
 // storedKey returns the tenant's sealing key from Caddy's storage, making it if
 // there is none. All nodes that share the storage come to share the key.

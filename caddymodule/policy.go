@@ -29,3 +29,12 @@ func (h *Handler) allows(clientID string) bool {
 	return slices.Contains(h.allowClients, anyClient) ||
 		clientID != "" && slices.Contains(h.allowClients, clientID)
 }
+
+// clientTexts are the agents that the route names, or else those that its tenant
+// names; as configured, with placeholders.
+func (h *Handler) clientTexts(ofTenant []string) []string {
+	if len(h.AllowClients) == 0 {
+		return ofTenant
+	}
+	return h.AllowClients
+}

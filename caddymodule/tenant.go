@@ -120,31 +120,9 @@ type Budget struct {
 func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) error {
 	t.name, t.logger = name, logger
 	repl := caddy.NewReplacer()
-
-	if t.Client == nil {
-		return errors.New("client: required")
-	}
-	cfg := vault.Config{
-		AuthMethod: t.Client.AuthMethod,
-		Algorithms: t.Algorithms,
-		Timeout:    time.Duration(t.Timeout),
-	}
-	var secret string
-	if err := expandAll(repl, []expansion{
-		{"domain", t.Domain, &cfg.Domain},
-		{"audience", t.Audience, &cfg.Audience},
-		{"client id", t.Client.ID, &cfg.ClientID},
-		{"client secret", t.Client.Secret, &secret},
-	}); err != nil {
+	cfg, err := t.vaultConfig(repl)
+	if err != nil {
 		return err
-	}
-	cfg.ClientSecret = vault.NewSecret(secret)
-	if t.Cache != nil {
-		cfg.MaxEntries, cfg.MaxAge = t.Cache.MaxEntries, time.Duration(t.Cache.MaxAge)
-	}
-	if t.Budget != nil {
-		cfg.UserBudget, cfg.TenantBudget = t.Budget.User, t.Budget.Tenant
-		cfg.MaxExchanges, cfg.MaxWaiting = t.Budget.Exchanges, t.Budget.Waiting
 	}
 	linkCfg, err := t.linkConfig(ctx, repl)
 	if err != nil {
@@ -170,6 +148,36 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 		return fmt.Errorf("link: %w", err)
 	}
 	return nil
+}
+
+// vaultConfig resolves what the vault needs to know.
+func (t *Tenant) vaultConfig(repl *caddy.Replacer) (cfg vault.Config, err error) {
+	if t.Client == nil {
+		return cfg, errors.New("client: required")
+	}
+	cfg = vault.Config{
+		AuthMethod: t.Client.AuthMethod,
+		Algorithms: t.Algorithms,
+		Timeout:    time.Duration(t.Timeout),
+	}
+	var secret string
+	if err := expandAll(repl, []expansion{
+		{"domain", t.Domain, &cfg.Domain},
+		{"audience", t.Audience, &cfg.Audience},
+		{"client id", t.Client.ID, &cfg.ClientID},
+		{"client secret", t.Client.Secret, &secret},
+	}); err != nil {
+		return cfg, err
+	}
+	cfg.ClientSecret = vault.NewSecret(secret)
+	if t.Cache != nil {
+		cfg.MaxEntries, cfg.MaxAge = t.Cache.MaxEntries, time.Duration(t.Cache.MaxAge)
+	}
+	if t.Budget != nil {
+		cfg.UserBudget, cfg.TenantBudget = t.Budget.User, t.Budget.Tenant
+		cfg.MaxExchanges, cfg.MaxWaiting = t.Budget.Exchanges, t.Budget.Waiting
+	}
+	return cfg, nil
 }
 
 // share takes from the pool what all who use this Auth0 tenant have in common.

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -134,17 +133,12 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	if err := t.linkClient(repl, &cfg); err != nil {
 		return cfg, err
 	}
-	keys, err := t.linkKeys(ctx, repl)
-	if err != nil {
+	var err error
+	if cfg.Keys, err = t.linkKeys(ctx, repl); err != nil {
 		return cfg, err
 	}
-	names := make(map[string]string, len(t.Link.ClientName))
-	for text, name := range t.Link.ClientName {
-		ids, err := expandList(repl, "client_name", []string{text})
-		if err != nil {
-			return cfg, err
-		}
-		names[ids[0]] = name
+	if cfg.ClientNames, err = t.Link.clientNames(repl); err != nil {
+		return cfg, err
 	}
 	if cfg.Templates, err = templateFiles(repl, t.Link.Templates); err != nil {
 		return cfg, fmt.Errorf("templates: %w", err)
@@ -161,8 +155,6 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	cfg.Offers = t.offers.find
 	cfg.Path = t.Link.Path
 	cfg.ReturnTo = t.Link.ReturnTo
-	cfg.ClientNames = names
-	cfg.Keys = keys
 	cfg.Hook = t.logLinkEvent
 	return cfg, nil
 }
@@ -183,6 +175,19 @@ func (t *Tenant) linkClient(repl *caddy.Replacer, cfg *linkflow.Config) error {
 	}
 	cfg.ClientSecret = vault.NewSecret(secret)
 	return nil
+}
+
+// clientNames are the names of agents, by client ids that are expanded.
+func (l *Link) clientNames(repl *caddy.Replacer) (map[string]string, error) {
+	names := make(map[string]string, len(l.ClientName))
+	for text, name := range l.ClientName {
+		var id string
+		if err := expandAll(repl, []expansion{{"client_name", text, &id}}); err != nil {
+			return nil, err
+		}
+		names[id] = name
+	}
+	return names, nil
 }
 
 // templateFiles opens the directory that the text names; no text is no files.
@@ -221,9 +226,9 @@ func (t *Tenant) linkKeys(ctx caddy.Context, repl *caddy.Replacer) (func(context
 	}
 	var keys [][]byte
 	for i := range encoded {
-		key, err := base64.StdEncoding.DecodeString(encoded[i])
-		if err != nil || len(key) != keySize {
-			return nil, fmt.Errorf("key %d: expected %d bytes in base64", i+1, keySize)
+		key, err := decodeKey(encoded[i])
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
 		keys = append(keys, key)
 	}
