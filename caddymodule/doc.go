@@ -15,13 +15,18 @@
 // # Where to read on
 //
 // In the order of a request: call.go (the whole of it on one screen),
-// credentials.go (what the agent sent), policy.go (what it may), attach.go and
-// context.go (what the upstream gets), response.go (what of the upstream's answer
-// passes), retry.go (what follows a 401 of it), answers.go (every byte that an
-// agent gets from us), hold.go (a request that waits for its user), link.go (the
-// other handler). In the order of a
-// configuration: caddyfile.go and caddyfile_tenant.go, app.go, tenant.go,
-// expand.go, linkkey.go, handler.go, offers.go, sites.go. The command: command.go,
-// commandconfig.go, commandneeds.go (what a configuration needs), and package
-// tenantsetup.
+// credentials.go (what the agent sent), policy.go (what it may), hold.go (a request
+// that waits for its user), refuse.go (one that goes no further) with answers.go
+// (every byte that an agent gets from us), attach.go and context.go (what the
+// upstream gets), response.go (what of the upstream's answer passes), retry.go (what
+// follows a 401 of it), log.go (what the operator reads of all this), link.go (the
+// other handler).
+//
+// In the order of a configuration: caddyfile.go, caddyfile_tenant.go and
+// caddyfile_link.go with caddyfile_words.go (what they are made of), app.go,
+// tenant.go, tenant_link.go, linking.go (which words of it go together), expand.go,
+// linkkey.go, handler.go, offers.go, sites.go.
+//
+// The command: command.go, commandconfig.go, commandneeds.go (what a configuration
+// needs), and package tenantsetup.
 package caddymodule
