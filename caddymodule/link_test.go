@@ -288,27 +288,55 @@ func TestARefusedWaitSpeaksOfTheWait(t *testing.T) {
 }
 
 func TestTheCallbackLeavesOneLineAndNoURL(t *testing.T) {
-	p := startProxy(t, calendarSite)
-	refused := p.refused("/", p.token(alice))
-	callbacks := p.codes(refused.text(t, "link_url"))
-	if len(callbacks) < 2 {
-		t.Fatalf("%d callbacks", len(callbacks))
+	for via, way := range map[string]struct {
+		walk   func(p *proxy, link string)
+		events map[string]int
+		last   string
+	}{
+		"connected_accounts": {
+			func(p *proxy, link string) { _ = p.walk(link, "alice") },
+			map[string]int{"started": 1, "signed_in": 1, "confirmed": 1, "linked": 1},
+			"linked",
+		},
+		"management": {
+			func(p *proxy, link string) {
+				visitor := p.linkAsAlice(link, "merge")
+				visitor.submit(url.Values{"action": {"connect"}})
+				visitor.submit(url.Values{"username": {"alice@example.com"}, "password": {"alice-password"}})
+				visitor.connect()
+				visitor.unlink()
+			},
+			map[string]int{"signed_in": 4, "confirmed": 1, "linked": 1, "identity_linked": 1, "identity_unlinked": 1},
+			"identity_unlinked",
+		},
+	} {
+		t.Run(via, func(t *testing.T) {
+			p := newProxy(t, withLinking)
+			p.via(via)
+			p.load(calendarSite)
+			link := p.refused("/", p.token(alice)).text(t, "link_url")
+			codes := p.codes(func() { way.walk(p, link) })
+			p.logLine(`"link ` + way.last + `"`)
+			text := p.Log.String()
+			if got := strings.Count(text, `"link signed_in"`) + strings.Count(text, `"link linked"`); got != len(codes) || got < 2 {
+				t.Errorf("%d callbacks left %d lines", len(codes), got)
+			}
+			for event, want := range way.events {
+				if n := strings.Count(text, `"link `+event+`"`); n != want {
+					t.Errorf("%d lines %s", n, event)
+				}
+			}
+			wantNoTrace(t, text, codes)
+		})
 	}
-	p.logLine(`"link linked"`)
-	text := p.Log.String()
-	for _, code := range callbacks {
-		if strings.Contains(text, code) {
-			t.Errorf("the log holds the code %s: %s", code, lineWith(text, code))
-		}
-	}
-	for _, trace := range []string{"/auth/callback", "code_challenge", "/connected-accounts/connect?"} {
+}
+
+// wantNoTrace: neither a code nor where the flow went.
+func wantNoTrace(t *testing.T, text string, codes []string) {
+	t.Helper()
+	for _, trace := range append(codes, "/auth/callback", "code_challenge", "/connected-accounts/connect?") {
 		if strings.Contains(text, trace) {
-			t.Errorf("the log says where the flow went: %s", lineWith(text, trace))
-		}
-	}
-	for _, event := range []string{`"link started"`, `"link signed_in"`, `"link confirmed"`, `"link linked"`} {
-		if n := strings.Count(text, event); n != 1 {
-			t.Errorf("%d lines %s", n, event)
+			t.Errorf("the log holds %s: %s", trace, lineWith(text, trace))
 		}
 	}
 }
@@ -329,14 +357,14 @@ func TestLinesOfTheLogNameThingsInOneOrder(t *testing.T) {
 	}
 }
 
-// codes walks and returns the code and connect_code values that came through the
-// browser. What follows a callback names it as its Referer, as browsers do within
+// codes returns the code and connect_code values that come through the browser on a
+// walk. What follows a callback names it as its Referer, as browsers do within
 // an origin.
-func (p *proxy) codes(link string) []string {
+func (p *proxy) codes(walk func()) []string {
 	p.t.Helper()
 	watch := &watcher{RoundTripper: http.DefaultTransport}
 	http.DefaultTransport = watch
-	_ = p.walk(link, "alice")
+	walk()
 	http.DefaultTransport = watch.RoundTripper
 	var codes []string
 	for _, callback := range watch.callbacks {

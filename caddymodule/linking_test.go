@@ -1,8 +1,10 @@
 package caddymodule_test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,6 +114,23 @@ func (p *proxy) linkAsAlice(link string, decide ...string) *person {
 		p.t.Fatalf("status %d, page %s", alice.page.Status, alice.page.Body)
 	}
 	return alice
+}
+
+// unlink makes alice's account at Google a user of its own again.
+func (p *person) unlink() {
+	p.t.Helper()
+	p.open(p.URL + "/auth/unlink")
+	p.submit(url.Values{"action": {"sign_in"}})
+	p.submit(url.Values{"username": {"alice@example.com"}, "password": {"alice-password"}})
+	link := regexp.MustCompile(`href="([^"]*[?;&]identity=[^"]+)"`).FindStringSubmatch(p.page.Body)
+	if link == nil {
+		p.t.Fatalf("nothing to unlink: status %d, page %s", p.page.Status, p.page.Body)
+	}
+	p.open(p.URL + html.UnescapeString(link[1]))
+	p.submit(url.Values{"action": {"unlink"}})
+	if !strings.Contains(p.page.Body, "Google is an account of its own again") {
+		p.t.Fatalf("status %d, page %s", p.page.Status, p.page.Body)
+	}
 }
 
 // The agent of a user who has become a part of another holds a token that nobody
