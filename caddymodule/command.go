@@ -139,7 +139,7 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 		tenantsetup.WritePlan(out, plan)
 		return tenantsetup.ExitOK, nil
 	}
-	var keep func(tenantsetup.Variables) ([]string, error)
+	var keep tenantsetup.Keep
 	if envFile != "" {
 		file, there, err := openPrivate(envFile)
 		if err != nil {

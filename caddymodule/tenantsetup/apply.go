@@ -29,26 +29,16 @@ type Outcome struct {
 	Variables []Variables
 }
 
+// Keep is told of variables as soon as they are known, since Auth0 shows a new
+// secret once, and returns the names of those that it has written.
+type Keep func(Variables) (names []string, err error)
+
 // Apply makes the changes one after the other, and ends at the first that fails:
-// what was done stays, and the next run finds it. keep, if there is one, is told of
-// variables as soon as they are known, since Auth0 shows a new secret once, and
-// returns the names of those that it has written.
-func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables) (names []string, err error)) (out Outcome) {
-	remember := func(v Variables) error {
-		if keep == nil || v.IDVariable == "" {
-			out.Variables = append(out.Variables, v)
-			return nil
-		}
-		names, err := keep(v)
-		if err != nil {
-			out.Variables = append(out.Variables, v)
-			return err
-		}
-		out.Kept = append(out.Kept, names...)
-		return nil
-	}
+// what was done stays, and the next run finds it. Without keep all variables are in
+// the Outcome.
+func (p *Plan) Apply(ctx context.Context, progress Progress, keep Keep) (out Outcome) {
 	for _, v := range p.Adopted {
-		if err := remember(v); err != nil {
+		if err := out.remember(v, keep); err != nil {
 			out.Err, out.Left = err, p.Changes
 			return out
 		}
@@ -65,7 +55,7 @@ func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables
 			ids[change.as] = answer.ClientID
 			v := p.Needs.variables(change.as)
 			v.ID, v.Secret = answer.ClientID, vault.NewSecret(answer.ClientSecret)
-			err = remember(v)
+			err = out.remember(v, keep)
 		}
 		switch {
 		case err == nil:
@@ -81,6 +71,21 @@ func (p *Plan) Apply(ctx context.Context, progress Progress, keep func(Variables
 		}
 	}
 	return out
+}
+
+// remember has variables kept, and those shown that are not.
+func (out *Outcome) remember(v Variables, keep Keep) error {
+	if keep == nil || v.IDVariable == "" {
+		out.Variables = append(out.Variables, v)
+		return nil
+	}
+	names, err := keep(v)
+	if err != nil {
+		out.Variables = append(out.Variables, v)
+		return err
+	}
+	out.Kept = append(out.Kept, names...)
+	return nil
 }
 
 var errInterrupted = errors.New("interrupted")

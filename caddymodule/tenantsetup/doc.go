@@ -78,7 +78,7 @@
 //
 // needs.go (what a configuration needs), doctor.go, observe.go, the read files and
 // probe.go (what the tenant has), checks.go, the check_ files and client_rules.go
-// (the comparison), finding.go and change.go; then setup.go, plan.go, simulate.go
-// and apply.go; api.go and transport.go (calls to the tenant); report.go,
+// (the comparison), finding.go and change.go; then setup.go, plan.go, simulate.go,
+// apply.go and variables.go; api.go and transport.go (calls to the tenant); report.go,
 // report_setup.go and progress.go (every byte that is printed).
 package tenantsetup

@@ -58,7 +58,7 @@ func measureUnknownKeys(ctx context.Context, s *stage) error {
 		fmt.Sprint(fetches), fetches <= allowed)
 	s.row("the same: other users' warm p99 against a flood of good requests", "≤ 2",
 		fmt.Sprintf("%s; %.3g without any", pairs.describe("ms"), milliseconds(quiet.percentile(99))), pairs.ratio() <= 2)
-	return errors.Join(quiet.check())
+	return quiet.check()
 }
 
 // flooded is a proxy with users who are disturbed by a flood.

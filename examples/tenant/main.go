@@ -43,57 +43,69 @@ func main() {
 	}
 }
 
+// options are what the flags say.
+type options struct {
+	listen, google, github string
+	config, cert           string
+	tls, printConfig       bool
+}
+
 // errUsage is a mistake in the flags, which the flag package has reported.
 var errUsage = errors.New("usage")
 
-// run serves until ctx is done.
-func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+func parseFlags(args []string, errOut io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("tenant", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	listen := flags.String("listen", "127.0.0.1:8484", "address of the tenant; the issuer is http://<address>/, or https:// with -tls")
-	google := flags.String("google", "127.0.0.1:8485", "address of the Google stand-in")
-	github := flags.String("github", "127.0.0.1:8486", "address of the GitHub stand-in")
-	file := flags.String("config", "", "tenant.json; replaces the built-in users, clients and connections")
-	secure := flags.Bool("tls", false, "speak https, with a certificate made now")
-	cert := flags.String("cert", "", "file to write that certificate to, in PEM")
-	seeds := flags.Bool("print-config", false, "print the built-in configuration as a tenant.json and exit")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8484", "address of the tenant; the issuer is http://<address>/, or https:// with -tls")
+	flags.StringVar(&o.google, "google", "127.0.0.1:8485", "address of the Google stand-in")
+	flags.StringVar(&o.github, "github", "127.0.0.1:8486", "address of the GitHub stand-in")
+	flags.StringVar(&o.config, "config", "", "tenant.json; replaces the built-in users, clients and connections")
+	flags.BoolVar(&o.tls, "tls", false, "speak https, with a certificate made now")
+	flags.StringVar(&o.cert, "cert", "", "file to write that certificate to, in PEM")
+	flags.BoolVar(&o.printConfig, "print-config", false, "print the built-in configuration as a tenant.json and exit")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return o, err
+	case err != nil:
+		return o, errUsage
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.cert != "" && !o.tls:
+		return o, errors.New("-cert is for -tls")
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	return o, nil
+}
+
+// run serves until ctx is done.
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
+	o, err := parseFlags(args, errOut)
+	if err != nil {
+		return err
 	}
-	if *cert != "" && !*secure {
-		return errors.New("-cert is for -tls")
-	}
-	if *seeds {
+	if o.printConfig {
 		return printConfig(out)
 	}
 	cfg := auth0test.Seeds()
-	if *file != "" {
-		var err error
-		if cfg, err = readConfig(*file); err != nil {
+	if o.config != "" {
+		if cfg, err = readConfig(o.config); err != nil {
 			return err
 		}
 	}
 	start := auth0test.Listen
-	if *secure {
+	if o.tls {
 		start = auth0test.ListenTLS
 	}
-	server, err := start(cfg, *listen, *google, *github)
+	server, err := start(cfg, o.listen, o.google, o.github)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	if *cert != "" {
-		if *cert, err = writeCertificate(*cert, server); err != nil {
+	if o.cert != "" {
+		if o.cert, err = writeCertificate(o.cert, server); err != nil {
 			return err
 		}
 	}
-	printTenant(out, server, *cert)
+	printTenant(out, server, o.cert)
 	<-ctx.Done()
 	return nil
 }

@@ -2,8 +2,8 @@
 // and GitHub, for tests, demos and your own tests. It does what Token Vault
 // needs: logins, the token endpoint with the vault exchange, the My Account
 // API's connected accounts, and the Management API as far as it is about them.
-// What Auth0 refuses it refuses too, with
-// Auth0's answers; it never bends a rule to let a client's test pass.
+// What Auth0 refuses it refuses too, with Auth0's answers; it never bends a rule to
+// let a client's test pass.
 //
 //	tenant := auth0test.NewServer(auth0test.Seeds())
 //	defer tenant.Close()
@@ -13,9 +13,9 @@
 // [NewServer] listens on free ports, [Listen] on given ones; [NewTLSServer] and
 // [ListenTLS] do over https, which Auth0's own SDKs insist on, and [Server.Client]
 // trusts their certificate. [New] does not listen at all: its handlers work inside a
-// testing/synctest bubble, and even there the tenant reaches its stand-ins. [Config] is plain data in the shapes of Auth0's
-// Management API; [Seeds] is a complete one to start from, [ParseConfig] reads
-// one from JSON.
+// testing/synctest bubble, and even there the tenant reaches its stand-ins. [Config]
+// is plain data in the shapes of Auth0's Management API; [Seeds] is a complete one to
+// start from, [ParseConfig] reads one from JSON.
 //
 // # Endpoints
 //
@@ -44,8 +44,8 @@
 //	guardian/policies            read, replace
 //	guardian/factors             list
 //
-// What it changes is in [Tenant.Config]. A search understands email, username, user_id and identities.user_id, each
-// as name:"value", joined by AND.
+// What it changes is in [Tenant.Config]. A search understands email, username,
+// user_id and identities.user_id, each as name:"value", joined by AND.
 //
 // At the stand-ins: consent page, token endpoint and a few API methods under
 // the providers' real paths, erring in the providers' style:
@@ -196,4 +196,33 @@
 //	github_identity_user_id       number: as GitHub's are in identities; string
 //	organizations             none: a list of {id, name, display_name, members}
 //	any_organization          false; true: every organization exists and has everybody
+//
+// # Where to read on
+//
+// In the order of a request:
+//
+//	config.go, defaults.go, validate.go, schema.go, settings.go, management_settings.go, seeds.go, directory.go
+//	                                   what a tenant is made of
+//	server.go, tls.go, tenant.go       listening, and routing
+//	faults.go, request_log.go          what a test makes fail, and what was asked
+//	params.go, client_auth.go          what a request says, and which client sent it
+//	discovery.go, keys.go              the public documents
+//	par.go, authorize.go, transaction.go, session.go
+//	                                   a login begins
+//	login.go, login_connections.go, social_login.go, mfa.go, pages.go
+//	                                   who it is
+//	pipeline.go, actions.go, account_linking.go, account_linking_resume.go, account_unlinking.go
+//	                                   what Actions make of it, and how it ends
+//	token_endpoint.go, refresh_tokens.go, tokens.go, issue_token.go
+//	                                   the token endpoint, and tokens without it
+//	vault_grant.go, accounts.go        the vault's exchange, and what the vault holds
+//	verify.go, userinfo.go             tokens that come back
+//	my_account.go, connect.go, connect_ticket.go
+//	                                   connecting an account
+//	management.go, management_*.go, users.go, identities.go
+//	                                   the Management API
+//	provider.go, provider_pages.go, provider_profile.go, google.go, github.go, transport.go
+//	                                   the stand-ins
+//	controls.go                        the controls
+//	answers.go                         every byte that goes out, and every refusal
 package auth0test

@@ -3,93 +3,11 @@ package auth0test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 )
-
-// Tokens are what the tenant issues for a [TokenRequest].
-type Tokens struct {
-	AccessToken string `json:"access_token"`
-	// IDToken is empty when the request names no user.
-	IDToken string `json:"id_token,omitempty"`
-	// RefreshToken is there for a user and a client of the tenant when the scope has
-	// offline_access.
-	RefreshToken string `json:"refresh_token,omitempty"`
-}
-
-// TokenRequest asks for tokens without a login. Nothing in it is validated:
-// it is there to make good tokens quickly, and bad ones at all.
-type TokenRequest struct {
-	// User is a user id, or a known user's e-mail address. When empty the
-	// subject is ClientID and "@clients", a machine.
-	User string `json:"user,omitempty"`
-	// ClientID goes into azp or client_id; when empty the token has neither.
-	ClientID string `json:"client_id,omitempty"`
-	// Audience is the API. When empty it is the config's first one.
-	Audience string `json:"audience,omitempty"`
-	Scope    string `json:"scope,omitempty"`
-	// ExpiresIn is in seconds and may be negative; nil means the API's default.
-	ExpiresIn *int `json:"expires_in,omitempty"`
-	// Claims override the access token's claims; nil removes one.
-	Claims map[string]any `json:"claims,omitempty"`
-	// Header overrides the access token's header; nil removes a member. alg
-	// also picks the key: RS256, PS256, ES256, HS256 (with a fixed secret) and
-	// none are signed accordingly, others with the RSA key.
-	Header map[string]any `json:"header,omitempty"`
-}
-
-// IssueToken signs the tokens that req describes.
-func (t *Tenant) IssueToken(req TokenRequest) (Tokens, error) {
-	if req.User == "" && req.ClientID == "" {
-		return Tokens{}, errors.New("auth0test: a token needs a user or a client")
-	}
-	if req.Audience == "" {
-		req.Audience = t.firstAudience()
-	}
-	g := tokenGrant{ClientID: req.ClientID, UserID: req.User, Audience: req.Audience, Scope: strings.Fields(req.Scope)}
-	if u, err := t.findUser(req.User); err == nil {
-		g.UserID = u.UserID
-	}
-	if req.User == "" {
-		g.Type = "client-credentials"
-	}
-	rs := t.audience(req.Audience)
-	claims := t.accessClaims(g, rs)
-	if req.ExpiresIn != nil {
-		setLifetime(claims, *req.ExpiresIn)
-	}
-	override(claims, req.Claims)
-	access, err := t.signToken(claims, rs, req.Header)
-	if err != nil || req.User == "" {
-		return Tokens{AccessToken: access}, err
-	}
-	idClaims := t.idClaims(g)
-	if req.ExpiresIn != nil {
-		setLifetime(idClaims, *req.ExpiresIn)
-	}
-	client := t.cfg().client(req.ClientID)
-	id, err := t.signToken(idClaims, t.idTokenAPI(client), nil)
-	tokens := Tokens{AccessToken: access, IDToken: id}
-	if client != nil && slices.Contains(g.Scope, "offline_access") {
-		tokens.RefreshToken = t.newRefreshToken(client, g)
-	}
-	return tokens, err
-}
-
-func (t *Tenant) firstAudience() string {
-	for _, rs := range t.cfg().ResourceServers {
-		if rs.Identifier != t.myAccountAudience() && rs.Identifier != t.managementAudience() {
-			return rs.Identifier
-		}
-	}
-	return t.Issuer() + "userinfo"
-}
 
 // audience is the API behind an identifier; an unknown one gets the defaults.
 func (t *Tenant) audience(identifier string) *ResourceServer {
@@ -110,6 +28,10 @@ func (t *Tenant) idTokenAPI(c *Client) *ResourceServer {
 	}
 	return rs
 }
+
+func (t *Tenant) myAccountAudience() string { return t.Issuer() + "me/" }
+
+func (t *Tenant) managementAudience() string { return t.Issuer() + "api/v2/" }
 
 // A tokenGrant is what a token is issued for.
 type tokenGrant struct {
@@ -163,7 +85,9 @@ func (t *Tenant) accessClaims(g tokenGrant, rs *ResourceServer) map[string]any {
 	if strings.HasSuffix(rs.TokenDialect, "_authz") && rs.EnforcePolicies {
 		claims["permissions"] = t.permissions(g, rs)
 	}
-	t.addOrganization(claims, g.OrgID)
+	if g.OrgID != "" {
+		claims["org_id"] = g.OrgID
+	}
 	return claims
 }
 
@@ -183,12 +107,6 @@ func (u *User) permissions(audience string) []string {
 		}
 	}
 	return out
-}
-
-func (t *Tenant) addOrganization(claims map[string]any, id string) {
-	if id != "" {
-		claims["org_id"] = id
-	}
 }
 
 // idClaims are an ID token's: who logged in, and what the scope tells of them.
@@ -214,7 +132,9 @@ func (t *Tenant) idClaims(g tokenGrant) map[string]any {
 	if g.MFA {
 		claims["amr"] = []string{"mfa"}
 	}
-	t.addOrganization(claims, g.OrgID)
+	if g.OrgID != "" {
+		claims["org_id"] = g.OrgID
+	}
 	return claims
 }
 
@@ -240,16 +160,6 @@ func (t *Tenant) profileClaims(userID string, scope []string) map[string]any {
 		claims["email"], claims["email_verified"] = u.Email, u.EmailVerified
 	}
 	return claims
-}
-
-// setLifetime moves the expiry; a token that has already expired was issued a
-// day before that.
-func setLifetime(claims map[string]any, seconds int) {
-	iat := claims["iat"].(int64)
-	claims["exp"] = iat + int64(seconds)
-	if seconds <= 0 {
-		claims["iat"] = iat + int64(seconds) - 86400
-	}
 }
 
 func override(members, with map[string]any) {
@@ -293,92 +203,3 @@ func (t *Tenant) signToken(claims map[string]any, rs *ResourceServer, header map
 	signature, err := key.sign(alg, rs.SigningSecret, []byte(input))
 	return input + "." + enc(signature), err
 }
-
-// verified are the claims of an access token that this tenant accepts back.
-type verified struct {
-	Subject  string           `json:"sub"`
-	Issuer   string           `json:"iss"`
-	Audience jwt.Audience     `json:"aud"`
-	Expiry   *jwt.NumericDate `json:"exp"`
-	Scope    string           `json:"scope"`
-	OrgID    string           `json:"org_id"`
-	AZP      string           `json:"azp"`
-	ClientID string           `json:"client_id"`
-	Binding  map[string]any   `json:"cnf"`
-}
-
-// client is who the token was issued to.
-func (v verified) client() string {
-	if v.AZP != "" {
-		return v.AZP
-	}
-	return v.ClientID
-}
-
-func (v verified) hasScope(scope string) bool {
-	return slices.Contains(strings.Fields(v.Scope), scope)
-}
-
-// What verifyToken finds wrong with a token.
-var (
-	errBadToken     = errors.New("not a valid token of this tenant")
-	errExpiredToken = errors.New("an expired token")
-)
-
-// verifyToken checks signature, issuer and expiry; the audience is the
-// caller's to check.
-func (t *Tenant) verifyToken(token string) (verified, error) {
-	jws, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.HS256})
-	if err != nil || len(jws.Headers) != 1 {
-		return verified{}, errBadToken
-	}
-	key := t.verificationKey(jws)
-	if key == nil {
-		return verified{}, errBadToken
-	}
-	var v verified
-	if err := jws.Claims(key, &v); err != nil {
-		return verified{}, errBadToken
-	}
-	if v.Issuer != t.Issuer() || v.Subject == "" || v.Expiry == nil {
-		return verified{}, errBadToken
-	}
-	if v.Expiry.Time().Unix() <= t.now() {
-		return verified{}, errExpiredToken
-	}
-	return v, nil
-}
-
-// verificationKey is the one key that may have made the signature: an HS256
-// token counts only for the API whose secret it is.
-func (t *Tenant) verificationKey(jws *jwt.JSONWebToken) any {
-	header := jws.Headers[0]
-	if header.Algorithm == "HS256" {
-		var claims struct {
-			Audience jwt.Audience `json:"aud"`
-		}
-		if jws.UnsafeClaimsWithoutVerification(&claims) != nil || len(claims.Audience) == 0 {
-			return nil
-		}
-		if rs := t.cfg().resourceServer(claims.Audience[0]); rs != nil && rs.SigningAlg == "HS256" {
-			return []byte(rs.SigningSecret)
-		}
-		return nil
-	}
-	if !slices.Contains(t.cfg().signingAlgs(), header.Algorithm) {
-		return nil // only keys that are published count
-	}
-	t.mu.Lock()
-	pairs := t.keys.all()
-	t.mu.Unlock()
-	for _, k := range pairs {
-		if k.kidFor(header.Algorithm) == header.KeyID {
-			return k.public(header.Algorithm).Key
-		}
-	}
-	return nil
-}
-
-func (t *Tenant) myAccountAudience() string { return t.Issuer() + "me/" }
-
-func (t *Tenant) managementAudience() string { return t.Issuer() + "api/v2/" }
