@@ -75,19 +75,32 @@ func (f *Flow) afterAction(r *http.Request, s *flowState, u *user) answer {
 	case len(added) == 0:
 		return f.notProved(r, s, &refusal{page: pageNotLinkedByAction, reason: "not_linked"})
 	}
+	wanted := slices.ContainsFunc(added, func(i identity) bool { return i.connection == s.Ticket.Connection })
 	for _, i := range added {
 		f.vault.ForgetUser(i.sub())
-	}
-	event := byUser(IdentityLinked, s.Ticket)
-	event.Identity = added[0].sub()
-	if wanted := slices.IndexFunc(added, func(i identity) bool { return i.connection == s.Ticket.Connection }); wanted >= 0 {
-		event.Identity = added[wanted].sub()
+		event := byUser(IdentityLinked, s.Ticket)
+		event.Connection, event.Identity = i.connection, i.sub()
+		if !wanted {
+			event.Reason = "wrong_connection"
+		}
 		f.tell(r.Context(), event)
-		return f.linked(r, s)
 	}
-	no := &refusal{page: pageOtherLinked, reason: "wrong_connection"} // which the Action does not look at
-	no.data.Identities = true
-	return f.backToLinkConfirm(r, s, event, no)
+	if !wanted {
+		return f.otherLinked(r, s)
+	}
+	return f.linked(r, s)
+}
+
+// otherLinked says that the Action, which does not look at the connection, linked
+// something else. The operator knows.
+func (f *Flow) otherLinked(r *http.Request, s *flowState) answer {
+	cookies, err := f.keepForLinkConfirm(r, s)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
+	}
+	provider := variables{"provider": f.pages.texts.provider(s.Ticket.Connection)}
+	data := messagePage{ID: eventID(s.Ticket.ID), GoOn: f.confirmPage(s), Identities: true}
+	return f.say(pageOtherLinked, provider, data).with(cookies...)
 }
 
 // since returns the identities of u that are not among before. If before is not

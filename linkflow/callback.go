@@ -94,7 +94,7 @@ func (f *Flow) callback(r *http.Request) answer {
 		return without(r, s, q)
 	}
 	if no := f.fromSameAddress(r, s, leg); no != nil {
-		return f.refuse(r, s.about(Refused), no).with(f.drop(r, s)...)
+		return f.endElsewhere(r, s, no)
 	}
 	return with(r, s, q.Code+q.ConnectCode)
 }

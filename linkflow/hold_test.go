@@ -167,3 +167,32 @@ func TestAHoldSurvivesAReload(t *testing.T) {
 		}
 	})
 }
+
+// A link for anyone is for whoever signed in last, and for the connection that was
+// chosen last.
+func TestACallLearnsOfALinkForAnyoneThatChangedHands(t *testing.T) {
+	for name, change := range map[string]func(*ticket){
+		"another person":     func(tk *ticket) { tk.Subject = "auth0|alice" },
+		"another connection": func(tk *ticket) { tk.Connection = calendar.Connection },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := holdFlow(t)
+				agents, _ := stubTicket(t, f)
+				f.outcomes.begin(agents)
+				own := f.openTicket()
+				own.Subject, own.OrgID, own.Connection = someone.Subject, someone.OrgID, calendar.Connection
+				if name == "another person" {
+					own.Subject = "auth0|bob"
+				} else {
+					own.Connection = ""
+				}
+				f.outcomes.begin(own)
+				change(&own)
+				f.outcomes.begin(own)
+				time.AfterFunc(time.Second, func() { f.outcomes.record(own, connected) })
+				wantHold(t, f, time.Minute, true, time.Second)
+			})
+		})
+	}
+}

@@ -24,9 +24,9 @@ const (
 	forLinkAccount purpose = "link_account" // the tenant's Action has them sign in there, and joins the two
 	forLinked      purpose = "linked"       // they are joined
 
-	forUnlinkLogin   purpose = "unlink_login"   // the person signs in to look at identities
-	forUnlink        purpose = "unlink"         // the person decides which to make a user of its own
-	forUnlinkAccount purpose = "unlink_account" // the tenant's Action does that
+	forUnlinkLogin   purpose = "identities_login" // the person signs in to look at identities
+	forUnlink        purpose = "identities"       // the person decides which to make a user of its own
+	forUnlinkAccount purpose = "separate"         // the tenant's Action does that
 )
 
 var legs = []purpose{

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -461,4 +462,25 @@ func TestTheActionUnlinksNoneOfSeveralAtOneConnection(t *testing.T) {
 	}))
 	w.toUnlink().press("action", "unlink").wantRefused(502, "several_at_connection")
 	w.wantIdentities("google-oauth2", "google-oauth2")
+}
+
+// Two tabs may have gone through the Action.
+func TestEveryIdentityThatWasLinkedIsTold(t *testing.T) {
+	w := actionWorld(t)
+	s := &flowState{ID: "AAAAAAAAAAAAAAAAAAAAAAAAAA", Linking: &linking{Before: []string{"auth0|alice"}}, Expiry: time.Now().Add(time.Minute).Unix()}
+	s.Ticket = ticket{ID: "T", Subject: "auth0|alice", Connection: "google-oauth2", Expiry: s.Expiry}
+	u := &user{id: "auth0|alice", identities: []identity{
+		{"auth0", "alice", "Username-Password-Authentication", ""}, {"github", "666", "github", ""}, {"google-oauth2", "117", "google-oauth2", ""},
+	}}
+	r := httptest.NewRequest("GET", "/auth/callback", nil)
+	w.flow.afterAction(r, s, u)
+	told := map[string]string{}
+	for _, e := range w.log.events {
+		if e.Kind == IdentityLinked {
+			told[e.Identity] = e.Connection
+		}
+	}
+	if told["github|666"] != "github" || told["google-oauth2|117"] != "google-oauth2" {
+		t.Errorf("told %v", told)
+	}
 }

@@ -147,7 +147,7 @@ func decided(s *flowState, leg purpose, values url.Values) string {
 // postLinking is what the person decided there.
 func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, values url.Values) answer {
 	if no := f.fromSameAddress(r, s, leg); no != nil {
-		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
+		return f.endElsewhere(r, s, no)
 	}
 	switch action := values.Get("action"); leg {
 	case forMerge:
@@ -208,6 +208,13 @@ func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refu
 		return nil
 	}
 	return &refusal{page: pageOtherAddress, reason: "ip_address", data: f.startAgain(r, s)}
+}
+
+// endElsewhere ends a flow that came from somewhere else. Nobody is about to go on
+// with it.
+func (f *Flow) endElsewhere(r *http.Request, s *flowState, no *refusal) answer {
+	f.outcomes.leave(s.Ticket)
+	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 
 // newProven is who signed in second.

@@ -229,6 +229,14 @@ func (o *Outcomes) wait(t ticket) (leave func()) {
 
 func (o *Outcomes) entry(t ticket) *outcome {
 	if entry := o.tickets[t.ID]; entry != nil {
+		if w := wishOf(t); t.Open && entry.wish != w { // somebody else signed in, or chose
+			o.unfile(entry)
+			entry.wish, entry.scopes = w, t.Scopes
+			if entry.state != begun {
+				entry.state = ""
+			}
+			o.file(entry)
+		}
 		return entry
 	}
 	if len(o.tickets) >= o.sweepAt {
@@ -237,6 +245,12 @@ func (o *Outcomes) entry(t ticket) *outcome {
 	expiry := time.Unix(t.Expiry, 0)
 	entry := &outcome{id: t.ID, wish: wishOf(t), scopes: t.Scopes, changed: make(chan struct{}), expiry: expiry, until: expiry.Add(lateLife)}
 	o.tickets[t.ID] = entry
+	o.file(entry)
+	return entry
+}
+
+// file puts an outcome among those of its account.
+func (o *Outcomes) file(entry *outcome) {
 	siblings := o.accounts[entry.wish.account]
 	if siblings == nil {
 		siblings = make(map[*outcome]struct{})
@@ -246,7 +260,15 @@ func (o *Outcomes) entry(t ticket) *outcome {
 		o.forgetOldest(siblings, entry.wish)
 	}
 	siblings[entry] = struct{}{}
-	return entry
+}
+
+// unfile takes it away from there.
+func (o *Outcomes) unfile(entry *outcome) {
+	siblings := o.accounts[entry.wish.account]
+	delete(siblings, entry)
+	if len(siblings) == 0 {
+		delete(o.accounts, entry.wish.account)
+	}
 }
 
 // forgetOldest makes room among the tickets for one account, if it can by one
@@ -284,9 +306,5 @@ func (o *Outcomes) sweep() {
 
 func (o *Outcomes) remove(entry *outcome) {
 	delete(o.tickets, entry.id)
-	siblings := o.accounts[entry.wish.account]
-	delete(siblings, entry)
-	if len(siblings) == 0 {
-		delete(o.accounts, entry.wish.account)
-	}
+	o.unfile(entry)
 }

@@ -120,18 +120,19 @@ func (f *Flow) provedThemselves(r *http.Request, s *flowState) answer {
 // notProved says why the second sign-in does not count. The person may try again,
 // with another account perhaps.
 func (f *Flow) notProved(r *http.Request, s *flowState, no *refusal) answer {
-	return f.backToLinkConfirm(r, s, byUser(Refused, s.Ticket), no)
-}
-
-func (f *Flow) backToLinkConfirm(r *http.Request, s *flowState, event Event, no *refusal) answer {
-	s.Linking.Second = nil
-	s.endLeg()
-	cookies, err := f.keep(r, forLinkConfirm, s)
+	cookies, err := f.keepForLinkConfirm(r, s)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	no.data.GoOn = f.confirmPage(s)
-	return f.refuse(r, event, no).with(cookies...)
+	return f.refuse(r, byUser(Refused, s.Ticket), no).with(cookies...)
+}
+
+// keepForLinkConfirm takes s back to before the second sign-in.
+func (f *Flow) keepForLinkConfirm(r *http.Request, s *flowState) ([]*http.Cookie, error) {
+	s.Linking.Second = nil
+	s.endLeg()
+	return f.keep(r, forLinkConfirm, s)
 }
 
 // secondRefused ends a second sign-in that Auth0, the provider or the person ended.

@@ -16,7 +16,7 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
 	}
 	if no := f.fromSameAddress(r, s, leg); no != nil {
-		return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
+		return f.endElsewhere(r, s, no)
 	}
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {

@@ -35,9 +35,10 @@ type Answer struct {
 
 // Call sends one request to Auth0 for a page that somebody looks at: within a quarter
 // of the tenant's budget and the configured timeout, following no redirect, reading a
-// bounded answer, and closing the request's body. A tenant that fails, or said 429, is
-// asked by one caller at a time until it answers; its Management API and its My Account
-// API count by themselves. What could not be sent at all is tried twice.
+// bounded answer, and closing the request's body. A tenant that cannot be reached, or
+// said 429, is asked by one caller at a time until it answers; its Management API and
+// its My Account API are so when they said 429 themselves. What could not be sent at all
+// is tried twice.
 //
 // Errors are [*Error]: CodeTimeout, CodeUnavailable for transport failures and 5xx,
 // CodeThrottled for 429 and a spent budget, CodeMisconfigured for a redirect. Every
@@ -58,9 +59,13 @@ func (c *Client) Call(req *http.Request) (*Answer, error) {
 // is out of its reach. Where it refuses it closes the request's body, as
 // http.RoundTripper demands.
 func (c *Client) admitPage(req *http.Request, purpose string) *Error {
-	err := c.spend(purpose, max(1, c.tenantBudget/4))
+	h := c.healthOf(req)
+	err := h.check(asker{})
 	if err == nil {
-		err = c.admit(c.healthOf(req), asker{})
+		err = c.spend(purpose, max(1, c.tenantBudget/4))
+	}
+	if err == nil {
+		err = c.admit(h, asker{})
 	}
 	if err != nil && req.Body != nil {
 		_ = req.Body.Close()
@@ -68,8 +73,12 @@ func (c *Client) admitPage(req *http.Request, purpose string) *Error {
 	return err
 }
 
-// admit tells whether the tenant's budget and state allow a call, which is then made.
+// admit tells whether the tenant's state and budget allow a call, which is then made.
+// One that is refused costs nothing.
 func (c *Client) admit(h *health, who asker) *Error {
+	if err := h.check(who); err != nil {
+		return err
+	}
 	if err := c.spend("tenant", c.tenantBudget); err != nil {
 		return err
 	}

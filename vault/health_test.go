@@ -494,3 +494,29 @@ func TestCallersWhoGiveUpLeaveNoMoreExchangesThanMayWait(t *testing.T) {
 		}
 	})
 }
+
+// What a closed gate refuses costs none of the tenant's budget: Auth0 was not asked.
+func TestWhatIsNotSentCostsNoBudget(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newTenant()
+		c := s.client(t, Config{TenantBudget: 1, MaxExchanges: 1})
+		s.serveVault(after(time.Second, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(429)
+		}))
+		var wg sync.WaitGroup
+		for _, caller := range others(t, 20) {
+			wg.Go(func() { _, _ = c.Token(t.Context(), caller, calendar) })
+		}
+		wg.Wait()
+		s.asked(t, 1)
+		s.serveVault(mint)
+		time.Sleep(1200 * time.Millisecond)
+		for i := range 5 {
+			sub := fmt.Sprint("auth0|late ", i)
+			if _, err := c.Token(t.Context(), callerWith(t, sub, object{"sub": sub}), calendar); err != nil {
+				t.Errorf("Auth0 was asked once of ten that the budget allows, and %s is refused: %v", sub, err)
+			}
+		}
+	})
+}

@@ -20,7 +20,8 @@ type clientRule struct {
 	// members are what PATCH sends to mend it; nil where that would take away what
 	// somebody means to be there.
 	members func(*management.Client) map[string]any
-	byHand  bool // others may depend on what is there
+	// byHand tells whether others may depend on what is there. Default: they do not.
+	byHand func(*management.Client) bool
 }
 
 func (r clientRule) judge(c *management.Client) Finding {
@@ -33,7 +34,7 @@ func (r clientRule) judge(c *management.Client) Finding {
 		return f
 	}
 	f = f.mendedBy(Change{What: "application " + c.GetName(), Method: "PATCH", Path: []string{"clients", c.GetClientID()}, Body: members})
-	f.byHand = r.byHand
+	f.byHand = r.byHand != nil && r.byHand(c)
 	return f
 }
 
@@ -69,7 +70,7 @@ func linkRules(n *Needs) []clientRule {
 			good:    func(c *management.Client) bool { return c.GetAppType() == "regular_web" },
 			found:   func(c *management.Client) string { return "app_type " + c.GetAppType() },
 			members: func(*management.Client) map[string]any { return map[string]any{"app_type": "regular_web"} },
-			byHand:  true,
+			byHand:  func(*management.Client) bool { return true },
 		},
 		{
 			check: "link.callback", expected: n.Link.Callback, where: "Settings > Allowed Callback URLs",
@@ -116,10 +117,16 @@ func idTokenRule(n *Needs) clientRule {
 		found: func(c *management.Client) string {
 			return "ID tokens are signed with " + cmp.Or(c.GetJWTConfiguration().GetAlgorithm(), "HS256, since no algorithm is set")
 		},
+		byHand: func(c *management.Client) bool { return c.GetJWTConfiguration().GetAlgorithm() != "" },
 		members: func(c *management.Client) map[string]any {
 			jwt := map[string]any{"alg": "RS256"}
-			if old := c.GetJWTConfiguration(); old != nil && old.LifetimeInSeconds != nil { // whether PATCH keeps it is not known
-				jwt["lifetime_in_seconds"] = *old.LifetimeInSeconds
+			if old := c.GetJWTConfiguration(); old != nil { // whether PATCH keeps it is not known
+				if old.LifetimeInSeconds != nil {
+					jwt["lifetime_in_seconds"] = *old.LifetimeInSeconds
+				}
+				if old.Scopes != nil {
+					jwt["scopes"] = *old.Scopes
+				}
 			}
 			return map[string]any{"jwt_configuration": jwt}
 		},

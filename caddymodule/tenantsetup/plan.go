@@ -98,7 +98,7 @@ func (p *Plan) sort(needs *Needs, before, after []Finding) {
 // adopt takes applications that are there already in place of ids that the
 // tenant does not know, so that a run whose ids nobody copied makes no second
 // ones: the API's own Custom API client, a web application with our callback, an
-// agent's by its name. A third-party application is nobody's of ours: where a tenant
+// agent's by its name, none of them twice. A third-party application is nobody's of ours: where a tenant
 // has dynamic client registration, anybody may have made it, and has its secret.
 func adopt(n *Needs, o *observed) (adopted []Variables) {
 	take := func(id *string, v Variables, fits func(*management.Client) bool) {
@@ -106,7 +106,7 @@ func adopt(n *Needs, o *observed) (adopted []Variables) {
 			return
 		}
 		for _, found := range slices.Sorted(maps.Keys(o.clients.value)) {
-			if c := o.clients.value[found]; c.GetIsFirstParty() && fits(c) {
+			if c := o.clients.value[found]; c.GetIsFirstParty() && fits(c) && !n.names(found) {
 				*id, v.ID = found, found
 				adopted = append(adopted, v)
 				return
@@ -129,6 +129,12 @@ func adopt(n *Needs, o *observed) (adopted []Variables) {
 		}
 	}
 	return adopted
+}
+
+// names tells whether an application is one of the configuration's already.
+func (n *Needs) names(id string) bool {
+	return id == n.Exchange.ID || n.Link != nil && id == n.Link.Client.ID ||
+		slices.ContainsFunc(n.Agents, func(a Agent) bool { return a.ID == id })
 }
 
 // clone copies what planning changes.

@@ -325,3 +325,32 @@ func TestASecretThatCannotBeKeptIsShown(t *testing.T) {
 		t.Errorf("%+v told\n%s", out, told.String())
 	}
 }
+
+func TestTwoAgentsOfOneNameAreTwoApplications(t *testing.T) {
+	tenant := start(t, nil)
+	keysAtOnce(t, tenant)
+	two := func() *Needs {
+		n := managed(tenant)
+		n.CreateAgents = true
+		n.Agents = []Agent{{ID: "a", Name: "Bot", IDVariable: "A"}, {ID: "b", Name: "Bot", IDVariable: "B"}}
+		return n
+	}
+	prepare(t, two()).Apply(t.Context(), silent, func(Variables) ([]string, error) { return nil, nil }) // nobody copied the ids
+	plan := prepare(t, two())
+	if len(plan.Adopted) != 2 || plan.Adopted[0].ID == plan.Adopted[1].ID {
+		t.Errorf("adopted %+v", plan.Adopted)
+	}
+}
+
+// An application whose ID tokens somebody wants signed with its secret may verify
+// them so.
+func TestAnAlgorithmThatSomebodyChoseIsLeftToPeople(t *testing.T) {
+	tenant := start(t, func(cfg *auth0test.Config) {
+		client(cfg, "link-pages").JWTConfiguration = &auth0test.JWTConfig{Alg: "HS256"}
+	})
+	keysAtOnce(t, tenant)
+	plan := prepare(t, managed(tenant))
+	if len(plan.Changes) != 0 || len(plan.ByHand) != 1 || plan.ByHand[0].Check != "link.id_token_alg" {
+		t.Errorf("would change %+v, and leaves %+v", plan.Changes, plan.ByHand)
+	}
+}
