@@ -243,7 +243,7 @@ func newLinkProblem(r *refusal, connection string, scopes, hints []string, link 
 		body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. Retrying before that does not help."
 	}
 	if mayWait {
-		body.Detail += " A retry that comes while the user is about to waits for the end of that."
+		body.Detail = strings.TrimSuffix(body.Detail, tooEarly) + "While the user is doing that, a retry waits for the end of it."
 	}
 	if link != nil {
 		body.LinkURL, body.StatusURL, body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())
@@ -252,6 +252,9 @@ func newLinkProblem(r *refusal, connection string, scopes, hints []string, link 
 	}
 	return body
 }
+
+// tooEarly ends what agents are told that do not wait.
+const tooEarly = "Retrying before that does not help."
 
 func newProblem(r *refusal) problem {
 	a := answers[r.code]

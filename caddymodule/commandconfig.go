@@ -39,11 +39,15 @@ func (f *commandFlags) needs(beforeSetup bool) ([]*tenantsetup.Needs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.config, err)
 	}
+	var names []string
+	for _, n := range needs {
+		names = append(names, n.Tenant)
+	}
 	if f.tenant != "" {
 		needs = slices.DeleteFunc(needs, func(n *tenantsetup.Needs) bool { return n.Tenant != f.tenant })
 	}
 	if len(needs) == 0 {
-		return nil, fmt.Errorf("%s: no such tenant; the app token_vault has to configure one", f.config)
+		return nil, fmt.Errorf("%s: no such tenant; the app token_vault configures %s", f.config, cmp.Or(strings.Join(names, ", "), "none"))
 	}
 	for _, n := range needs {
 		if err := f.addManagement(n); err != nil {

@@ -124,7 +124,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	}
 	h.tenant.offers.add(h.Connection, h.Scopes)
 	if h.Hold > 0 && h.tenant.flow != nil {
-		endWaitsOnExit(ctx, h.tenant.flow)
+		h.provisionHold(ctx)
 	}
 	if h.allowClients, err = expandList(caddy.NewReplacer(), "allow_clients", h.clientTexts(h.tenant.AllowClients)); err != nil {
 		return err

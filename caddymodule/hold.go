@@ -136,6 +136,16 @@ func (h *Handler) validateHold() error {
 	return nil
 }
 
+// provisionHold warns of what ends a held call early.
+func (h *Handler) provisionHold(ctx caddy.Context) {
+	endWaitsOnExit(ctx, h.tenant.flow)
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if ok && server.WriteTimeout > 0 && server.WriteTimeout <= h.Hold {
+		h.logger.Warn("a call that is held so long gets no answer: the server's timeout write has to be longer than hold",
+			zap.Duration("hold", time.Duration(h.Hold)), zap.Duration("write", time.Duration(server.WriteTimeout)))
+	}
+}
+
 // endWaitsOnExit lets waiting agents go when the process exits, which they must
 // not hold up. A reload also ends servers, but lets their requests finish.
 func endWaitsOnExit(ctx caddy.Context, flow *linkflow.Flow) {

@@ -107,6 +107,18 @@ func TestAUserWhoDeclinesEndsTheWaitWithANewLink(t *testing.T) {
 	p.wantAtOnce("then", "link_required", func() *reply { return p.get("/", token) })
 }
 
+// The server would end the call, and the agent would get no answer at all.
+func TestAHoldThatIsLongerThanTheServersTimeoutWarns(t *testing.T) {
+	p := newProxy(t)
+	config := strings.Replace(p.caddyfile(holdSite), "protocols h1 h2c", "protocols h1 h2c\n timeouts {\n write 1s\n}", 1)
+	if err := p.tryLoad(config); err != nil {
+		t.Fatal(err)
+	}
+	if line := p.logLine("the server's timeout write has to be longer than hold"); line["level"] != "warn" {
+		t.Errorf("logged %v", line)
+	}
+}
+
 func TestAWaitEndsWhenTheRouteSays(t *testing.T) {
 	p := startProxy(t, strings.Replace(holdSite, "20s", "500ms", 1))
 	token := p.token(alice)

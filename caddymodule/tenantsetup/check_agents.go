@@ -12,7 +12,7 @@ func checkAgents(n *Needs, o *observed) (findings []Finding) {
 	for _, agent := range n.Agents {
 		client := o.clients.value[agent.ID]
 		if client == nil {
-			findings = append(findings, missingAgent(n, agent).about(agent.ID))
+			findings = append(findings, missingAgent(n, o, agent).about(agent.ID))
 			continue
 		}
 		findings = append(findings, fine("agents.exist", "application "+client.GetName()).about(agent.ID))
@@ -21,8 +21,12 @@ func checkAgents(n *Needs, o *observed) (findings []Finding) {
 	return findings
 }
 
-func missingAgent(n *Needs, agent Agent) Finding {
-	f := wrong("agents.exist", "no application "+agent.ID, "another id in allow_clients, or an application for the agent, which setup --create-agent makes", "Applications > Create Application")
+func missingAgent(n *Needs, o *observed, agent Agent) Finding {
+	const id = "agents.exist"
+	if other := o.applicationFor(n, agent.fits); other != "" {
+		return wrong(id, "no application "+agent.ID, other+" in allow_clients: it has the agent's name", inConfiguration)
+	}
+	f := wrong(id, "no application "+agent.ID, "another id in allow_clients, or an application for the agent, which setup --create-agent makes", "Applications > Create Application")
 	f = f.mendedBy(Change{What: "the agent's application", Method: "POST", Path: []string{"clients"}, as: newAgent(agent.ID), Body: map[string]any{
 		// The one kind that needs to know no address of the agent's.
 		"name": agent.Name, "app_type": "native", "grant_types": []string{grantDeviceCode, grantRefreshToken},

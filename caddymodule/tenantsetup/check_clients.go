@@ -36,7 +36,7 @@ func checkLink(n *Needs, o *observed) []Finding {
 	}
 	c := o.clients.value[n.Link.Client.ID]
 	if c == nil {
-		return []Finding{missingLink(n)}
+		return []Finding{missingLink(n, o)}
 	}
 	findings := []Finding{fine("link.exists", "application "+c.GetName())}
 	for _, rule := range linkRules(n) {
@@ -54,7 +54,7 @@ func missingExchange(n *Needs, o *observed) Finding {
 func anotherExchange(id, found string, n *Needs, o *observed) Finding {
 	const where = "Applications > APIs > (the API) > Add Application"
 	if own := o.apis.value[n.Audience].GetClientID(); own != "" {
-		return wrong(id, found, own+" in client: the API's own", where)
+		return wrong(id, found, own+" and its secret in client: the API's own", inConfiguration)
 	}
 	return wrong(id, found, "the Custom API client of "+n.Audience, where).
 		mendedBy(Change{What: "the Custom API client", Method: "POST", Path: []string{"clients"}, as: newExchange, Body: map[string]any{
@@ -76,8 +76,16 @@ func checkLinked(n *Needs, o *observed, c *management.Client) Finding {
 	return f
 }
 
-func missingLink(n *Needs) Finding {
-	return wrong("link.exists", "no application "+orNone(n.Link.Client.ID), "the regular web application of the link pages", "Applications > Create Application").
+// inConfiguration is where to change what the tenant has right.
+const inConfiguration = "none; the configuration, or the environment that it is filled in from"
+
+func missingLink(n *Needs, o *observed) Finding {
+	const id = "link.exists"
+	found := "no application " + orNone(n.Link.Client.ID)
+	if other := o.applicationFor(n, n.Link.fits); other != "" {
+		return wrong(id, found, other+" and its secret in the link block's client: it has our callback", inConfiguration)
+	}
+	return wrong(id, found, "the regular web application of the link pages", "Applications > Create Application").
 		mendedBy(Change{What: "the link pages' application", Method: "POST", Path: []string{"clients"}, as: newLink, Body: map[string]any{
 			"name": n.Link.Name, "app_type": "regular_web", "grant_types": []string{grantCode},
 			"callbacks": []string{n.Link.Callback}, "allowed_logout_urls": []string{n.Link.Accounts},

@@ -57,7 +57,7 @@ func checkUsersAPI(n *Needs, o *observed) []Finding {
 	}
 	rs := cmp.Or(o.apis.value[n.Issuer+"api/v2/"], o.apis.value[n.managementIssuer()+"api/v2/"])
 	if rs.GetSubjectTypeAuthorization().GetUser().GetPolicy() == "" {
-		return unseenAll(errors.New("whether people get their own tokens of the Management API, which linking takes"), id)
+		return unseenAll(errors.New("whether people get their own tokens of the Management API, which linking takes; Auth0 gives them by default, and who links an account sees it"), id)
 	}
 	findings := []Finding{checkUserAccess(id, rs)}
 	switch {

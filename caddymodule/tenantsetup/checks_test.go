@@ -314,7 +314,7 @@ func lineMends(t *testing.T, tenant *auth0test.Server, n *Needs, f Finding) {
 // withoutLine are the checks that no line of Auth0's command line mends.
 var withoutLine = map[string]string{
 	"discovery": "the configuration is for another tenant", "keys": "keys of the tenant, or algorithms of the configuration",
-	"clock": "this machine's", "client.exists": "the API has another client", "connection.scopes": "the configuration's",
+	"clock": "this machine's", "client.exists": "the API has another client", "link.exists": "another application has the callback", "connection.scopes": "the configuration's",
 	"management.credentials": "a secret", "client.secret": "a secret", "link.secret": "a secret",
 	"connection.keys":           "the provider's, and options are replaced as a whole",
 	"connection.offline_access": "options are replaced as a whole, and setup can",

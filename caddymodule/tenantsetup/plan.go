@@ -105,30 +105,44 @@ func adopt(n *Needs, o *observed) (adopted []Variables) {
 		if o.clients.value[*id] != nil {
 			return
 		}
-		for _, found := range slices.Sorted(maps.Keys(o.clients.value)) {
-			if c := o.clients.value[found]; c.GetIsFirstParty() && fits(c) && !n.names(found) {
-				*id, v.ID = found, found
-				adopted = append(adopted, v)
-				return
-			}
+		if found := o.applicationFor(n, fits); found != "" {
+			*id, v.ID = found, found
+			adopted = append(adopted, v)
 		}
 	}
 	take(&n.Exchange.ID, n.Exchange.variables(), func(c *management.Client) bool {
 		return c.GetAppType() == "resource_server" && c.GetResourceServerIdentifier() == n.Audience
 	})
 	if n.Link != nil {
-		take(&n.Link.Client.ID, n.Link.Client.variables(), func(c *management.Client) bool {
-			return c.GetAppType() == "regular_web" && slices.Contains(c.GetCallbacks(), n.Link.Callback)
-		})
+		take(&n.Link.Client.ID, n.Link.Client.variables(), n.Link.fits)
 	}
 	for i, agent := range n.Agents {
 		if n.CreateAgents {
-			take(&n.Agents[i].ID, agent.variables(), func(c *management.Client) bool {
-				return c.GetAppType() == "native" && c.GetName() == agent.Name
-			})
+			take(&n.Agents[i].ID, agent.variables(), agent.fits)
 		}
 	}
 	return adopted
+}
+
+// applicationFor finds an application of ours that fits and that the configuration
+// does not have; empty if there is none.
+func (o *observed) applicationFor(n *Needs, fits func(*management.Client) bool) string {
+	for _, id := range slices.Sorted(maps.Keys(o.clients.value)) {
+		if c := o.clients.value[id]; c.GetIsFirstParty() && fits(c) && !n.names(id) {
+			return id
+		}
+	}
+	return ""
+}
+
+// fits tells whether c is an application that the pages may use.
+func (l *Link) fits(c *management.Client) bool {
+	return c.GetAppType() == "regular_web" && slices.Contains(c.GetCallbacks(), l.Callback)
+}
+
+// fits tells whether c is what setup makes for the agent.
+func (a Agent) fits(c *management.Client) bool {
+	return c.GetAppType() == "native" && c.GetName() == a.Name
 }
 
 // names tells whether an application is one of the configuration's already.

@@ -98,12 +98,12 @@ func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
 	for _, c := range out.Done {
 		if c.as == newLink {
 			name := printable(plan.Needs.Link.Name)
-			fmt.Fprintf(w, "\nNobody can sign in to the new application %s yet: enable the connections for it that people sign in with\n"+
+			fmt.Fprintf(w, "\nPeople sign in to the new application %s as to the agent's: enable the same connections for both\n"+
 				"    Dashboard  Applications > Applications > %s > Connections\n", name, name)
 		}
 	}
 	if out.Err == nil && len(out.Kept)+len(out.Variables)+len(plan.Adopted) > 0 {
-		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says whether all is well.\n")
+		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says what is still missing.\n")
 	}
 }
 

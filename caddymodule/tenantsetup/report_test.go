@@ -104,7 +104,7 @@ Left to you:
     expected   Never
     Dashboard  Security
 
-With these in the environment, token-vault doctor says whether all is well.
+With these in the environment, token-vault doctor says what is still missing.
 `
 	if out.String() != want {
 		t.Errorf("got:\n%s", out.String())

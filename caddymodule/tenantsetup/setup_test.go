@@ -354,3 +354,21 @@ func TestAnAlgorithmThatSomebodyChoseIsLeftToPeople(t *testing.T) {
 		t.Errorf("would change %+v, and leaves %+v", plan.Changes, plan.ByHand)
 	}
 }
+
+// Who forgot to fill in the environment is not told to make everything once more.
+func TestDoctorKnowsWhatIsThereUnderAnotherID(t *testing.T) {
+	tenant := start(t, nil)
+	keysAtOnce(t, tenant)
+	n := managed(tenant)
+	n.Exchange.ID, n.Link.Client.ID = "unset", "unset"
+	report, err := Examine(t.Context(), n, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"client.exists": "vault-exchange and its secret", "link.exists": "link-pages and its secret"}
+	for _, f := range report.Findings {
+		if text, ok := want[f.Check]; ok && (f.Status != StatusWrong || f.CLI != "" || !strings.Contains(f.Expected, text)) {
+			t.Errorf("%+v", f)
+		}
+	}
+}
