@@ -35,10 +35,11 @@ func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
 // separate makes an identity a user of its own, and believes in it when Auth0 does not
 // list it any more.
 func (f *Flow) separate(r *http.Request, s *flowState, i identity) answer {
-	failed := f.asPersonOrMachine(s.AccessToken, func(who *users) error { return who.unlink(r.Context(), s.Ticket.Subject, i) })
+	ctx := r.Context()
+	failed := f.asPersonOrMachine(s.AccessToken, func(who *users) error { return who.unlink(ctx, s.Ticket.Subject, i) })
 	f.vault.ForgetUser(s.Ticket.Subject) // also when the answer was lost
 	f.vault.ForgetUser(i.sub())
-	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	u, err := f.readUser(ctx, s.AccessToken, s.Ticket.Subject)
 	switch {
 	case err != nil:
 		return f.notUnlinked(r, s, i.sub(), auth0Refusal(errors.Join(failed, err), pageUnclear))

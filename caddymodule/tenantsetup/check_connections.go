@@ -35,7 +35,7 @@ func checkConnection(n *Needs, o *observed, name string) []Finding {
 	default:
 		findings = []Finding{fine("connection.exists", "strategy "+c.value.Strategy)}
 		if n.inRoute(name) {
-			findings = append(findings, checkRouted(n, o, c.value)...)
+			findings = append(findings, checkRouted(n, c.value)...)
 		}
 		findings = append(findings, checkEnabled(n, o, c.value)...)
 		findings = append(findings, checkLogin(n, c.value)...)
@@ -78,7 +78,7 @@ func newConnection(n *Needs, name string) map[string]any {
 var ownNames = []string{"google-oauth2", "github", "windowslive", "box", "salesforce"}
 
 // checkRouted is about a connection whose accounts agents use.
-func checkRouted(n *Needs, o *observed, c *connection) []Finding {
+func checkRouted(n *Needs, c *connection) []Finding {
 	return append([]Finding{checkKeysOf(c), checkActive(c), checkOffline(c)}, checkScopes(n, c)...)
 }
 
