@@ -21,7 +21,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"../linkflow":                append(host, module+"caddymodule", module+"examples", module+"vault/auth0test"),
 		"../vault/auth0test":         append(host, module),
 		"../caddymodule":             {module + "examples", module + "vault/auth0test"},
-		"../caddymodule/tenantsetup": append(host, module+"caddymodule", module+"linkflow", module+"examples", module+"vault/auth0test"),
+		"../caddymodule/tenantsetup": append(host, module+"caddymodule", module+"examples", module+"vault/auth0test"),
 		"../vault/auth0test/browser": append(host, module),
 	} {
 		for file, imports := range importsOf(t, dir) {
