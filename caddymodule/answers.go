@@ -126,15 +126,15 @@ var answers = map[string]answer{
 	},
 	string(vault.CodeLinkRequired): {
 		401, "Account not connected",
-		"Ask the user to open link_url and connect the account, then retry the same request. Retrying before that does not help.", "link_required",
+		"Ask the user to open link_url and connect the account, then retry the same request. " + tooEarly, "link_required",
 	},
 	string(vault.CodeRelinkRequired): {
 		401, "Account has to be connected again",
-		"The provider no longer accepts the connection to this account. Ask the user to open link_url and connect it again, then retry the same request. Retrying before that does not help.", "relink_required",
+		"The provider no longer accepts the connection to this account. Ask the user to open link_url and connect it again, then retry the same request. " + tooEarly, "relink_required",
 	},
 	string(vault.CodeScopeRequired): {
 		401, "More access to the account required",
-		"The account is connected, but the user has not granted what this request needs. Ask the user to open link_url and grant missing_scopes, then retry the same request. Retrying before that does not help.", "scope_required",
+		"The account is connected, but the user has not granted what this request needs. Ask the user to open link_url and grant missing_scopes, then retry the same request. " + tooEarly, "scope_required",
 	},
 	string(vault.CodeScopeExcess): {
 		403, "Account grants too much",
@@ -240,7 +240,7 @@ func newLinkProblem(r *refusal, connection string, scopes, hints []string, link 
 		},
 	}
 	if r.reason == reasonNoSuchAccount && len(hints) > 0 {
-		body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. Retrying before that does not help."
+		body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. " + tooEarly
 	}
 	if mayWait {
 		body.Detail = strings.TrimSuffix(body.Detail, tooEarly) + "While the user is doing that, a retry waits for the end of it."
@@ -248,7 +248,7 @@ func newLinkProblem(r *refusal, connection string, scopes, hints []string, link 
 	if link != nil {
 		body.LinkURL, body.StatusURL, body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())
 	} else {
-		body.Detail = "The user has to connect the account, but this proxy serves no page for that. Tell the user; the operator knows where accounts are connected. Retrying before that does not help."
+		body.Detail = "The user has to connect the account, but this proxy serves no page for that. Tell the user; the operator knows where accounts are connected. " + tooEarly
 	}
 	return body
 }
