@@ -64,8 +64,9 @@ func (s *stage) startChild(ctx context.Context, role, config string) (*child, er
 
 // state is what a child tells about itself.
 type state struct {
-	Memory     uint64 `json:"memory"` // heap and stacks in use, in bytes
-	Goroutines int    `json:"goroutines"`
+	Memory     uint64  `json:"memory"` // heap and stacks in use, in bytes
+	Goroutines int     `json:"goroutines"`
+	CPU        float64 `json:"cpu"` // user and system time since it started, in ticks; 0 where the system keeps no such account
 }
 
 // settled is the state after a garbage collection, and now without one.

@@ -10,7 +10,8 @@ import (
 
 // The Go benchmarks of the handler, whose next handler does nothing.
 const (
-	handlerPackage = "github.com/tokenvault/caddy-token-vault/caddymodule"
+	checkout       = "../.." // of the module that is measured, from this one
+	handlerPackage = "./caddymodule"
 	warmBenchmark  = "BenchmarkHandlerWarm"     // a token that was seen before
 	newBenchmark   = "BenchmarkHandlerNewToken" // one that was not, RS256 with 2048 bits
 	rsaBenchmark   = "BenchmarkRSAVerify"       // the verification of such a signature
@@ -49,7 +50,7 @@ var benchmarkLine = regexp.MustCompile(`(?m)^(Benchmark\w+)(?:-\d+)?\s+\d+\s+([0
 // runBenchmarks runs them on all cores, since they are to be built first; each
 // uses one.
 func (s *stage) runBenchmarks(ctx context.Context) (map[string]benchmark, error) {
-	args := []string{"test", "-run", "^$", "-bench", "^(BenchmarkHandler|BenchmarkRSAVerify)", "-benchmem", "-cpu", "1", "-count", strconv.Itoa(s.scale(5, 1))}
+	args := []string{"-C", checkout, "test", "-run", "^$", "-bench", "^(BenchmarkHandler|BenchmarkRSAVerify)", "-benchmem", "-cpu", "1", "-count", strconv.Itoa(s.scale(5, 1))}
 	if s.quick {
 		args = append(args, "-benchtime", "100x")
 	}

@@ -3,10 +3,12 @@
 // proxies on loopback, and prints a table of what is to be reached and what was
 // measured. Run it in the checkout, on a machine that does nothing else.
 //
-//	go run ./examples/bench                    # all of it, about a quarter of an hour
-//	go run ./examples/bench -list              # the names of the measurements
-//	go run ./examples/bench -only latency,cap  # some of them
-//	go run ./examples/bench -quick             # tries the program; its figures mean nothing
+//	go -C examples/bench run .                    # all of it, about a quarter of an hour
+//	go -C examples/bench run . -list              # the names of the measurements
+//	go -C examples/bench run . -only latency,cap  # some of them
+//	go -C examples/bench run . -quick             # tries the program; its figures mean nothing
+//
+// It is a module of its own, so that nobody who builds the plugin builds this.
 //
 // Three set-ups are compared, with identical requests:
 //
@@ -64,6 +66,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"throughput", "warm throughput, module against bare", measureThroughput},
+	{"cpu", "the proxy's CPU time per warm request, bare against module", measureCPU},
 	{"latency", "warm latency at a fixed rate, module against bare", measureLatency},
 	{"sidecar", "warm throughput, module against sidecar", measureSidecar},
 	{"handler", "the handler alone, by its Go benchmarks", measureHandler},

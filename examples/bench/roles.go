@@ -140,5 +140,5 @@ func controls() http.Handler {
 func readState() state {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return state{Memory: stats.HeapAlloc + stats.StackInuse, Goroutines: runtime.NumGoroutine()}
+	return state{Memory: stats.HeapAlloc + stats.StackInuse, Goroutines: runtime.NumGoroutine(), CPU: readCPUTime().ours}
 }

@@ -59,6 +59,36 @@ func (s *stage) compareThroughput(ctx context.Context, other func(context.Contex
 	return inTurns(s.pairs, of(module, s.time), of(rival, s.time))
 }
 
+// measureCPU compares what a request costs the process, whoever else runs beside it:
+// user and system time over a fixed number of requests, which a busy machine changes
+// much less than throughput.
+func measureCPU(ctx context.Context, s *stage) error {
+	module, bare, token, err := s.compare(ctx, s.bareBeside)
+	if err != nil {
+		return err
+	}
+	requests := s.scale(40_000, 500)
+	of := func(p *proxy) func() (float64, error) {
+		return func() (float64, error) {
+			before, err := p.now(ctx)
+			if err != nil {
+				return 0, err
+			}
+			r := same(p.address, get(p.address, "/", token), closedConns).all(ctx, requests)
+			after, err := p.now(ctx)
+			return max(1, after.CPU-before.CPU), errors.Join(err, r.check())
+		}
+	}
+	if _, err := inTurns(1, of(bare), of(module)); err != nil {
+		return err
+	}
+	p, err := inTurns(s.pairs, of(bare), of(module))
+	if err == nil {
+		s.row(fmt.Sprintf("CPU of %d warm requests, bare ÷ module", requests), "≥ 0.97", p.describe("ticks"), p.ratio() >= 0.97)
+	}
+	return err
+}
+
 const (
 	fixedRate  = 1000
 	fixedConns = 64
