@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +208,34 @@ func TestDiscovery(t *testing.T) {
 		if a.Status != 200 || a.JSON["issuer"] != s.Issuer() || a.JSON["token_endpoint"] != s.URL+"/oauth/token" ||
 			a.JSON["jwks_uri"] != s.URL+"/.well-known/jwks.json" {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+}
+
+// A client that finds an endpoint, or a way to authenticate, in the discovery document
+// uses it.
+func TestDiscoveryAnnouncesNothingThatIsNotServed(t *testing.T) {
+	s := tenant(t, settings(func(s *auth0test.Settings) { s.PushedAuthorizationRequestsSupported = true }))
+	metadata := get(t, s.URL+"/.well-known/openid-configuration", "").JSON
+	for name, value := range metadata {
+		at, ok := value.(string)
+		if !ok || name == "issuer" {
+			continue
+		}
+		asked, posted := get(t, at, ""), postForm(t, at, url.Values{})
+		if asked.Body == "Not Found" && posted.Body == "Not Found" {
+			t.Errorf("%s: %s is not there", name, at)
+		}
+	}
+	for name, want := range map[string]any{
+		"token_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
+		"grant_types_supported":                 []any{"authorization_code", "refresh_token", "client_credentials", vaultGrant},
+		"device_authorization_endpoint":         nil, "registration_endpoint": nil, "mfa_challenge_endpoint": nil,
+		"mtls_endpoint_aliases": nil, "dpop_signing_alg_values_supported": nil, "backchannel_logout_supported": nil,
+		"backchannel_logout_session_supported": nil, "token_endpoint_auth_signing_alg_values_supported": nil,
+	} {
+		if !reflect.DeepEqual(metadata[name], want) {
+			t.Errorf("%s is %v", name, metadata[name])
 		}
 	}
 }

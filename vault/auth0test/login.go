@@ -4,7 +4,6 @@ import (
 	"crypto/subtle"
 	"net/http"
 	"net/url"
-	"slices"
 )
 
 // startLogin shows the login page, or goes to the provider at once when the
@@ -102,30 +101,6 @@ func (cfg *Config) passwordLogin(tx *transaction, username, password string) (*C
 		return nil, nil
 	}
 	return database, user
-}
-
-// serveLogout ends the session and goes where the client may send people.
-func (t *Tenant) serveLogout(w http.ResponseWriter, r *http.Request) {
-	t.mu.Lock()
-	delete(t.sessions, cookieValue(r, sessionCookie))
-	t.mu.Unlock()
-	t.setCookie(w, sessionCookie, "", -1)
-	q := r.URL.Query()
-	client, target := t.cfg().client(q.Get("client_id")), q.Get("returnTo")
-	if target == "" && client != nil && len(client.AllowedLogoutURLs) > 0 {
-		target = client.AllowedLogoutURLs[0] // Auth0 takes the first one then
-	}
-	if target == "" {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("OK"))
-		return
-	}
-	if client == nil || !slices.Contains(client.AllowedLogoutURLs, target) {
-		showError(w, http.StatusBadRequest, "invalid_request",
-			"The \"returnTo\" querystring parameter \""+target+"\" is not defined as a valid URL in \"Allowed Logout URLs\".")
-		return
-	}
-	redirect(w, r, target, nil)
 }
 
 func showLostTransaction(w http.ResponseWriter) {

@@ -127,7 +127,7 @@ var unmodelled = map[string]string{
 	"tenant":                        "a member of clients that the API's reference does not have",
 	"picture":                       "made by gravatar.com there",
 	// Of the tenant's settings:
-	"change_password": "pages", "guardian_mfa_page": "pages", "oidc_logout": "no logout at other sites",
+	"change_password": "pages", "guardian_mfa_page": "pages",
 	"ephemeral_session_lifetime": "one kind of session", "idle_ephemeral_session_lifetime": "one kind of session",
 	"phone_consolidated_experience": "no phones", "sandbox_versions_available": "no Actions in JavaScript",
 	"sandbox_version": "no Actions in JavaScript",

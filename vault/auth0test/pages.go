@@ -4,6 +4,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"net/url"
 )
 
 //go:embed pages/*.html
@@ -13,6 +14,7 @@ var (
 	loginPage   = parsePage("login.html")
 	consentPage = parsePage("consent.html")
 	factorPage  = parsePage("factor.html")
+	logoutPage  = parsePage("logout.html")
 	errorPage   = parsePage("error.html")
 )
 
@@ -46,6 +48,10 @@ type factorView struct {
 	State, Error string
 	Types        []string // whose code counts
 	NewCode      string   // of the authenticator to enrol; empty at a challenge
+}
+
+type logoutView struct {
+	Fields url.Values // the request, to be made again
 }
 
 type errorView struct {

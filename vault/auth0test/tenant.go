@@ -129,6 +129,8 @@ func (t *Tenant) routes() http.Handler {
 		"GET /u/login":                                   t.serveLoginPage,
 		"POST /u/login":                                  t.serveLogin,
 		"GET /v2/logout":                                 t.serveLogout,
+		"GET /oidc/logout":                               t.serveOIDCLogout,
+		"POST /oidc/logout":                              t.serveOIDCLogout,
 		"POST /oauth/par":                                t.servePAR,
 		"POST /oauth/token":                              t.serveToken,
 		"POST /oauth/revoke":                             t.serveRevoke,

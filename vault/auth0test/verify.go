@@ -20,6 +20,8 @@ type verified struct {
 	AZP      string           `json:"azp"`
 	ClientID string           `json:"client_id"`
 	Binding  map[string]any   `json:"cnf"`
+	// SessionID is an ID token's.
+	SessionID string `json:"sid"`
 }
 
 // client is who the token was issued to.
@@ -41,7 +43,7 @@ var (
 )
 
 // verifyToken checks signature, issuer and expiry; the audience is the
-// caller's to check.
+// caller's to check. Of an expired token the claims are there too.
 func (t *Tenant) verifyToken(token string) (verified, error) {
 	jws, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.HS256})
 	if err != nil || len(jws.Headers) != 1 {
@@ -59,13 +61,14 @@ func (t *Tenant) verifyToken(token string) (verified, error) {
 		return verified{}, errBadToken
 	}
 	if v.Expiry.Time().Unix() <= t.now() {
-		return verified{}, errExpiredToken
+		return v, errExpiredToken
 	}
 	return v, nil
 }
 
 // verificationKey is the one key that may have made the signature: an HS256
-// token counts only for the API whose secret it is.
+// token counts only for the API, or as an ID token for the client, whose secret it
+// is.
 func (t *Tenant) verificationKey(jws *jwt.JSONWebToken) any {
 	header := jws.Headers[0]
 	if header.Algorithm == "HS256" {
@@ -77,6 +80,9 @@ func (t *Tenant) verificationKey(jws *jwt.JSONWebToken) any {
 		}
 		if rs := t.cfg().resourceServer(claims.Audience[0]); rs != nil && rs.SigningAlg == "HS256" {
 			return []byte(rs.SigningSecret)
+		}
+		if c := t.cfg().client(claims.Audience[0]); c != nil && c.ClientSecret != "" {
+			return []byte(c.ClientSecret)
 		}
 		return nil
 	}
