@@ -132,6 +132,12 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(data)
 }
 
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}
+
 func writePage(w http.ResponseWriter, status int, page *template.Template, data any) {
 	var text strings.Builder
 	if err := page.Execute(&text, data); err != nil {
@@ -146,6 +152,31 @@ func writePage(w http.ResponseWriter, status int, page *template.Template, data 
 	_, _ = w.Write([]byte(text.String()))
 }
 
+// refuseUserInfo is /userinfo's answer to a bad token, or to none.
+func refuseUserInfo(w http.ResponseWriter, withToken bool) {
+	challenge := `Bearer realm="Users"`
+	if withToken {
+		challenge += `, error="invalid_token", error_description="The access token is invalid or expired"`
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	writeText(w, http.StatusUnauthorized, "Unauthorized")
+}
+
+const noDPoP = "DPoP is not supported by this tenant"
+
+// refuseDPoP: bound tokens are not built here, and a client that proves a key must not
+// take a bearer token for a bound one. It answers each API in its envelope.
+func refuseDPoP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/v2/"):
+		writeJSON(w, http.StatusBadRequest, badRequest("", noDPoP))
+	case strings.HasPrefix(r.URL.Path, "/me/"):
+		newProblem(http.StatusBadRequest, "0001", "Bad Request", noDPoP).write(w)
+	default:
+		refuse(http.StatusBadRequest, "invalid_request", noDPoP).write(w)
+	}
+}
+
 // notFound answers what this tenant does not build as Auth0 answers what it
 // does not have; each of its APIs has an envelope of its own.
 func notFound(w http.ResponseWriter, r *http.Request) {
@@ -155,9 +186,7 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/me/"):
 		noResource(r).write(w)
 	default:
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte("Not Found"))
+		writeText(w, http.StatusNotFound, "Not Found")
 	}
 }
 

@@ -81,6 +81,9 @@ func (t *Tenant) fill(tx *transaction, q url.Values) *oauthError {
 			return refuse(0, "invalid_request", "Parameter %s is there several times", name)
 		}
 	}
+	if q.Has("dpop_jkt") {
+		return refuse(0, "invalid_request", noDPoP)
+	}
 	switch kind := q.Get("response_type"); kind {
 	case "code":
 	case "":

@@ -92,8 +92,7 @@ func (t *Tenant) leave(w http.ResponseWriter, r *http.Request, wanted logoutRequ
 	}
 	switch {
 	case wanted.target == "":
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = w.Write([]byte("OK"))
+		writeText(w, http.StatusOK, "OK")
 	case !t.mayLeaveTo(wanted):
 		refuseToLeave(w, wanted)
 	case wanted.state != "":

@@ -27,7 +27,7 @@ type Server struct {
 func NewServer(cfg Config) *Server { return mustListen(Listen, cfg) }
 
 // Listen starts a tenant on the given addresses. The issuer is "http://", the
-// tenant's address as it was bound, and "/".
+// tenant's address as it was bound, without the port that the scheme implies, and "/".
 func Listen(cfg Config, tenantAddr, googleAddr, githubAddr string) (*Server, error) {
 	return listen(cfg, nil, tenantAddr, googleAddr, githubAddr)
 }
@@ -86,14 +86,15 @@ func (s *Server) serve(l net.Listener, h http.Handler, certificate *tls.Certific
 }
 
 // listenURL keeps the host's spelling (localhost stays localhost) and takes
-// the port that was bound.
+// the port that was bound, unless the scheme implies it.
 func listenURL(addr string, l net.Listener, secure bool) string {
 	scheme := "http://"
 	if secure {
 		scheme = "https://"
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	return scheme + net.JoinHostPort(listenHost(addr), strconv.Itoa(port))
+	base, _ := normalize(scheme + net.JoinHostPort(listenHost(addr), strconv.Itoa(port)))
+	return base
 }
 
 // listenHost is the host of an address. All interfaces are called by the loopback

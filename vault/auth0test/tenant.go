@@ -12,7 +12,7 @@ import (
 )
 
 // URLs are where the tenant and its stand-ins can be reached. A slash at the
-// end makes no difference.
+// end, or the port that the scheme implies, makes no difference.
 type URLs struct {
 	Issuer, Google, GitHub string
 }
@@ -43,12 +43,13 @@ type Tenant struct {
 // New builds a tenant that does not listen; Handler, Google and GitHub serve
 // it. The issuer is always the given one, whatever a request's Host says.
 func New(cfg Config, urls URLs) (*Tenant, error) {
-	for name, s := range map[string]string{"issuer": urls.Issuer, "google": urls.Google, "github": urls.GitHub} {
-		if u, err := url.Parse(s); err != nil || u.Host == "" {
-			return nil, fmt.Errorf("auth0test: the %s URL %q is no absolute URL", name, s)
+	var err error
+	for name, s := range map[string]*string{"issuer": &urls.Issuer, "google": &urls.Google, "github": &urls.GitHub} {
+		if *s, err = normalize(*s); err != nil {
+			return nil, fmt.Errorf("auth0test: the %s URL: %w", name, err)
 		}
 	}
-	base := strings.TrimSuffix(urls.Issuer, "/")
+	base := urls.Issuer
 	expanded, err := cfg.expand(base)
 	if err != nil {
 		return nil, fmt.Errorf("auth0test: %w", err)
@@ -69,12 +70,25 @@ func New(cfg Config, urls URLs) (*Tenant, error) {
 		pushed:       map[string]pushedRequest{},
 	}
 	t.providers = map[string]*provider{
-		"google-oauth2": newGoogle(t, strings.TrimSuffix(urls.Google, "/")),
-		"github":        newGitHub(t, strings.TrimSuffix(urls.GitHub, "/")),
+		"google-oauth2": newGoogle(t, urls.Google),
+		"github":        newGitHub(t, urls.GitHub),
 	}
 	t.directory.current.Store(&expanded)
 	t.handler = t.routes()
 	return t, t.connectSeeds()
+}
+
+// normalize writes a base URL as clients compare it: without a slash at the end and
+// without the port that its scheme implies.
+func normalize(base string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("%q is no absolute URL", base)
+	}
+	if port := u.Port(); (u.Scheme == "https" && port == "443") || (u.Scheme == "http" && port == "80") {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
 // signingAlgs are the algorithms the JWKS has keys for: RS256 always, others
@@ -155,7 +169,7 @@ func (t *Tenant) routes() http.Handler {
 
 	root := http.NewServeMux()
 	root.Handle("/_tenant/", t.controls())
-	root.Handle("/", t.withDate(withRateLimit(t.requests.watch(t.faults.inject(auth0)))))
+	root.Handle("/", t.withDate(withRateLimit(t.requests.watch(t.faults.inject(withoutDPoP(auth0))))))
 	return root
 }
 
@@ -164,6 +178,17 @@ func (t *Tenant) withDate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now().Add(time.Duration(t.cfg().Settings.ClockSkew) * time.Second)
 		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withoutDPoP refuses requests with a proof of possession.
+func withoutDPoP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header["Dpop"] != nil {
+			refuseDPoP(w, r)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -30,9 +30,7 @@ func (t *Tenant) newOpaqueToken(g tokenGrant) string {
 func (t *Tenant) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	userID, scope := t.userInfoSubject(bearer(r, "Bearer"))
 	if t.cfg().user(userID) == nil || !slices.Contains(scope, "openid") {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte("Unauthorized"))
+		refuseUserInfo(w, r.Header.Get("Authorization") != "")
 		return
 	}
 	claims := map[string]any{"sub": userID}
