@@ -230,6 +230,8 @@ var tokenCases = []answerCase{
 	{name: "algorithm none", token: header("alg", "none"), status: 401, code: "invalid_token", challenge: invalid},
 	{name: "algorithm HS256", token: header("alg", "HS256"), status: 401, code: "invalid_token", challenge: invalid},
 	{name: "unknown key", token: header("kid", "nobody"), status: 401, code: "invalid_token", challenge: invalid},
+	{name: "a key of its own", token: header("jku", "https://elsewhere.example.com/keys"), status: 401, code: "invalid_token", challenge: invalid},
+	{name: "a nested header", token: header("x", [][]string{{}}), status: 401, code: "invalid_token", challenge: invalid},
 	{name: "refused as a subject", arrange: exchangeAnswers(401, "invalid_grant"), status: 401, code: "invalid_token", challenge: invalid},
 	{name: "user gone", token: func(r *auth0test.TokenRequest) { r.User = "auth0|gone" }, status: 401, code: "invalid_token", challenge: invalid},
 	{

@@ -259,6 +259,8 @@ func TestTheStatusWantsCredentialsAndANumber(t *testing.T) {
 	}{
 		{"", "", 401, "no_credentials"},
 		{"", p.token(alice, expired), 401, "invalid_token"},
+		{"", p.token(alice, header("jku", "https://elsewhere.example.com/keys")), 401, "invalid_token"},
+		{"", p.token(alice, header("x", [][]string{{}})), 401, "invalid_token"},
 		{"&access_token=x", token, 400, "invalid_request"},
 		{"&wait=soon", token, 400, "invalid_request"},
 		{"&wait=-1", token, 400, "invalid_request"},

@@ -73,6 +73,8 @@ func FuzzAccessToken(f *testing.F) {
 		good, "", "..", "a.b.c", "a.b.c.d.e", parts[0] + "." + parts[1] + ".", "eyJhbGciOiJub25lIn0.e30.", good + "=", strings.Repeat(".", 100),
 		sign(rsaKey(), `{"alg":"RS256","typ":"JWT","kid":"key-1","crit":["x"]}`, `{}`), sign(rsaKey(), mustJSON(goodHeader()), `{"exp":1e999}`),
 		sign(nil, `{"alg":"HS256","jwk":{"kty":"oct","k":"AA"}}`, `{}`), sign(nil, `{"alg":"RS256","x5c":["AA"],"kid":"key-1"}`, `[]`),
+		sign(rsaKey(), `{"alg":"RS256","typ":"JWT","kid":"key-1","x":[[{}]]}`, `{}`), sign(rsaKey(), `{"alg":"RS256","\u006aku":"https://a.example.com"}`, `{}`),
+		b64(`{"alg":"RS256","x":`+strings.Repeat("[", 3000)) + ".e30.", b64(`null`) + ".e30.AA",
 	} {
 		f.Add(seed)
 	}

@@ -174,6 +174,10 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 	if !isCanonicalJWS(raw) {
 		return nil, invalidToken("malformed")
 	}
+	part, _, _ := strings.Cut(raw, ".")
+	if err := checkHeader(part); err != nil {
+		return nil, &Error{Code: CodeInvalidToken, Reason: "malformed", Err: err}
+	}
 	jws, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
 		if _, ok := errors.AsType[*jose.ErrUnexpectedSignatureAlgorithm](err); ok {
@@ -182,10 +186,6 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 		return nil, invalidToken("malformed")
 	}
 	header := jws.Signatures[0].Protected
-	if header.ExtraHeaders["crit"] != nil || header.ExtraHeaders["b64"] != nil {
-		// No extension is understood here, and b64 is not for tokens (RFC 7797 §7).
-		return nil, invalidToken("malformed")
-	}
 	s := &signed{signer: signer{kid: header.KeyID, alg: jose.SignatureAlgorithm(header.Algorithm)}}
 	s.key, err = c.keys.find(ctx, c, s.kid, s.alg)
 	if errors.Is(err, errUnknownKey) {
