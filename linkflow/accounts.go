@@ -38,7 +38,7 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 	if err != nil {
 		return f.refuse(r, s.about(Fault, ""), auth0Refusal(err, pageAuth0Fails))
 	}
-	form, cookie, err := f.formFor(r, accountsRoute, s.ID, s.Expiry)
+	form, cookie, err := f.formFor(r, accountsRoute, s, id, s.Expiry)
 	if err != nil {
 		return f.refuse(r, s.about(Fault, ""), refusalOf(err, pageBroken, "form"))
 	}
@@ -78,7 +78,7 @@ func (f *Flow) accountsOf(r *http.Request, s *session) ([]connectedAccount, erro
 // askToSignIn is the page for somebody who is not signed in. disconnect is the
 // account to go on with.
 func (f *Flow) askToSignIn(r *http.Request, disconnect string) answer {
-	form, cookie, err := f.formFor(r, accountsRoute, "", time.Now().Add(sessionLife).Unix())
+	form, cookie, err := f.formFor(r, accountsRoute, &session{}, disconnect, time.Now().Add(sessionLife).Unix())
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
 	}
@@ -122,8 +122,14 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 	} else if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "session"))
 	}
-	if err := f.checkForm(r, values.Get("form"), accountsRoute, s.ID); err != nil {
-		return f.refuse(r, s.about(Refused, ""), refusalOf(err, pageForeign, "form_token"))
+	form, err := f.checkForm(r, values.Get("form"), accountsRoute, s)
+	if err == nil && !form.saw(id) {
+		err = errTampered
+	}
+	if err != nil {
+		no := refusalOf(err, pageForeign, "form_token")
+		no.data.Accounts = true
+		return f.refuse(r, s.about(Refused, ""), no)
 	}
 	switch action := values.Get("action"); {
 	case action == "sign_in":

@@ -52,11 +52,7 @@ func (b *browser) age(by time.Duration) {
 			s := mustOpen[session](b.world, forSession, strings.TrimPrefix(c.Value, "1."))
 			s.Expiry -= int64(by.Seconds())
 			s.AuthTime -= int64(by.Seconds())
-			text, err := seal(b.Context(), b.flow.sealer, forSession, s)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.setCookie(&http.Cookie{Name: c.Name, Value: "1." + text})
+			b.setCookie(&http.Cookie{Name: c.Name, Value: "1." + b.sealed(forSession, s)})
 		}
 	}
 }
@@ -151,8 +147,14 @@ func TestNobodyDisconnectsSomebodyElsesAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := w.browser().toAccounts("alice")
-	b.open(w.site.URL+"/auth/accounts?disconnect="+b.connectedAccounts()[0]).press("action", "sign_in")
-	b.submit(url.Values{"action": {"disconnect"}, "disconnect": {bobs}}).wantRefused(404, "no_account")
+	hers := w.site.URL + "/auth/accounts?disconnect=" + b.connectedAccounts()[0]
+	b.open(hers).press("action", "sign_in")
+	b.submit(url.Values{"action": {"disconnect"}, "disconnect": {bobs}}).wantRefused(403, "form_token")
+	b.open(hers)
+	_, fields := b.form()
+	form := mustOpen[formToken](w, forForm, fields.Get("form"))
+	form.Seen = digestOf(bobs)
+	b.submit(url.Values{"action": {"disconnect"}, "disconnect": {bobs}, "form": {w.sealed(forForm, form)}}).wantRefused(404, "no_account")
 	b.open(w.site.URL+"/auth/accounts?disconnect="+bobs).wantRefused(404, "no_account")
 	if got := w.browser().toAccounts("bob").connectedAccounts(); len(got) != 1 {
 		t.Error("bob's account is gone")
@@ -248,7 +250,8 @@ func TestAccountFormsAreForTheirSessionOnly(t *testing.T) {
 	// Who is not signed in can do nothing but that.
 	before.Set("action", "disconnect")
 	before.Set("disconnect", id)
-	outside.send(outside.post(target, before, "same-origin", "")).wantRefused(400, "form_malformed")
+	outside.send(outside.post(target, before, "same-origin", "")).wantRefused(403, "form_token")
+	outside.open(target+"?disconnect="+id).press("action", "disconnect").wantRefused(400, "form_malformed")
 	b.open(target+"?disconnect=a&disconnect=b").wantRefused(400, "disconnect_malformed")
 	b.open(target+"?disconnect=../x").wantRefused(400, "disconnect_malformed")
 	b.open(target).want(200, id)

@@ -22,11 +22,7 @@ func (w *world) sealedTicket(change func(*ticket)) string {
 		Scopes: calendar.Scopes, ID: "TICKET", Expiry: time.Now().Add(time.Minute).Unix(),
 	}
 	change(&tk)
-	text, err := seal(w.Context(), w.flow.sealer, forTicket, tk)
-	if err != nil {
-		w.Fatal(err)
-	}
-	return text
+	return w.sealed(forTicket, tk)
 }
 
 func TestALinkServesOnlyTheUserItWasMadeFor(t *testing.T) {
@@ -609,7 +605,7 @@ func TestALongTokenTakesSeveralCookies(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := *s
-	long.Person = strings.Repeat("x", maxPart)
+	long.IDToken = strings.Repeat("x", maxPart)
 	cookies, err := w.flow.keep(r, forConfirm, &long)
 	if err != nil || len(cookies) != 2 {
 		t.Fatalf("%d cookies, %v", len(cookies), err)
@@ -617,7 +613,7 @@ func TestALongTokenTakesSeveralCookies(t *testing.T) {
 	b.jar.SetCookies(at, cookies)
 	b.press("action", "connect").consent("allow").want(200, "is connected")
 
-	long.Person = strings.Repeat("x", maxParts*maxPart)
+	long.IDToken = strings.Repeat("x", maxParts*maxPart)
 	if _, err := w.flow.keep(r, forConfirm, &long); err == nil {
 		t.Error("what is too long was kept")
 	}

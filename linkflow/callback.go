@@ -153,11 +153,12 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 	if err != nil {
 		return f.refuse(r, event, refusalOf(err, pageBroken, "ticket")).with(f.drop(r, s)...)
 	}
-	form, cookie, err := f.formFor(r, "connect", s.Ticket.ID, s.Ticket.Expiry)
+	o := opening{text, s.ReturnTo}
+	form, cookie, err := f.formFor(r, "connect", o, nil, s.Ticket.Expiry)
 	if err != nil {
 		return f.refuse(r, event, refusalOf(err, pageBroken, "form")).with(f.drop(r, s)...)
 	}
-	no.data.Switch = &switchForm{opening{text, s.ReturnTo}, form}
+	no.data.Switch = &switchForm{o, form}
 	return f.refuse(r, event, no).with(f.drop(r, s)...).with(cookie)
 }
 

@@ -22,7 +22,7 @@ func (f *Flow) showConfirm(r *http.Request) answer {
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), auth0Refusal(err, pageAuth0Fails))
 	}
-	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
+	form, cookie, err := f.formFor(r, pageOf[forConfirm], s, seenOfAccounts(accounts), s.Expiry)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}
@@ -60,16 +60,20 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageNoFlow, "no_flow"))
 	}
-	if err := f.checkForm(r, values.Get("form"), "confirm", decided(s, leg, values)); err != nil {
-		return f.refuse(r, about(Refused, s.Ticket), refusalOf(err, pageForeign, "form_token"))
+	if leg == forEnd { // the page was loaded once more
+		return redirect(f.donePage(s))
+	}
+	form, err := f.checkForm(r, values.Get("form"), pageOf[leg], s)
+	if err != nil {
+		no := refusalOf(err, pageForeign, "form_token")
+		no.data.GoOn = f.confirmPage(s)
+		return f.refuse(r, about(Refused, s.Ticket), no)
 	}
 	switch action := values.Get("action"); {
-	case leg == forEnd: // the page was loaded once more
-		return redirect(f.donePage(s))
 	case s.Linking != nil:
-		return f.postLinking(r, s, leg, values)
+		return f.postLinking(r, s, leg, form, values)
 	case action == "connect":
-		return f.beginConnect(r, s, values.Get("account"))
+		return f.beginConnect(r, s, form, values.Get("account"))
 	case action == "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	case action == "switch":

@@ -15,6 +15,9 @@ import (
 // end.
 type opening struct{ Ticket, ReturnTo string }
 
+// matter is what the link asks for: its ticket says all of it.
+func (o opening) matter() (id string, all any) { return digestOf(o), nil }
+
 // readOpening reads the parameters of the link's page and of its form. route is
 // where they were sent: what one page begins with is nothing to the other.
 func (f *Flow) readOpening(ctx context.Context, route string, values url.Values) (o opening, t ticket, no *refusal) {
@@ -113,7 +116,7 @@ func (f *Flow) showFirst(
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	form, cookie, err := f.formFor(r, route, t.ID, t.Expiry)
+	form, cookie, err := f.formFor(r, route, o, nil, t.Expiry)
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
 	}
@@ -133,7 +136,7 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	if err := f.checkForm(r, values.Get("form"), route, t.ID); err != nil {
+	if _, err := f.checkForm(r, values.Get("form"), route, o); err != nil {
 		return f.refuse(r, about(Refused, t), refusalOf(err, pageForeign, "form_token"))
 	}
 	s := &flowState{ID: rand.Text(), Ticket: t, ReturnTo: o.ReturnTo, Expiry: t.Expiry}

@@ -17,15 +17,18 @@ const anotherAccount = "another"
 
 // beginConnect sends the person to the provider. If that fails, the flow stays
 // where it is and the button can be pressed again.
-func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answer {
+func (f *Flow) beginConnect(r *http.Request, s *flowState, form formToken, account string) answer {
 	ctx, t := r.Context(), s.Ticket
 	api := f.myAccount(s.AccessToken, s.secrets()...)
 	accounts, err := api.accounts(ctx, t.Connection, t.OrgID)
 	if err != nil {
 		return f.notBegun(r, s, auth0Refusal(err, pageAuth0Fails))
 	}
+	if !form.saw(seenOfAccounts(accounts)) {
+		return f.notBegun(r, s, changed())
+	}
 	granted, prompt, ok := consentFor(accounts, account)
-	if !ok { // disconnected meanwhile
+	if !ok { // there never was such an account
 		return redirect(f.confirmPage(s))
 	}
 	if f.keepPrompt {
@@ -48,6 +51,15 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, account string) answe
 	}
 	f.tell(ctx, byUser(Confirmed, t))
 	return f.goOn(target).with(cookies...)
+}
+
+// seenOfAccounts stands for what showConfirm shows of the accounts there are.
+func seenOfAccounts(accounts []connectedAccount) any {
+	seen := make(map[string][]string, len(accounts))
+	for _, account := range accounts {
+		seen[account.ID] = slices.Sorted(slices.Values(account.Scopes))
+	}
+	return seen
 }
 
 // notBegun says that the person cannot be sent to the provider now.

@@ -47,7 +47,7 @@ func TestTheFormCookieIsUsedAgain(t *testing.T) {
 	for value, kept := range map[string]bool{strings.Repeat("A", 26): true, "short": false, `<script>`: false} {
 		r := httptest.NewRequest("GET", "/auth/connect", nil)
 		r.Header.Set("Cookie", "__Host-token_vault_form="+value)
-		_, c, err := f.formFor(r, "connect", "id", time.Now().Add(time.Minute).Unix())
+		_, c, err := f.formFor(r, "connect", opening{}, nil, time.Now().Add(time.Minute).Unix())
 		if err != nil || (c.Value == value) != kept {
 			t.Errorf("%s: %s, %v", value, c.Value, err)
 		}

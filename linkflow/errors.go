@@ -23,6 +23,7 @@ var (
 	errTampered = errors.New("not sealed by us for this purpose")
 	errExpired  = errors.New("expired")
 	errNoCookie = errors.New("the browser sent no cookie")
+	errChanged  = errors.New("not what the page was about")
 )
 
 // nobody tells whether err means that nobody is signed in.
@@ -45,6 +46,8 @@ func refusalOf(err error, page message, reason string) *refusal {
 		return &refusal{page: pageExpired, reason: "expired"}
 	case errors.Is(err, errNoCookie):
 		return &refusal{page: pageNoCookie, reason: "no_cookie"}
+	case errors.Is(err, errChanged):
+		return changed()
 	case errors.Is(err, errTampered):
 		return &refusal{page: page, reason: reason}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -55,6 +58,9 @@ func refusalOf(err error, page message, reason string) *refusal {
 
 // notKept is what to say when a browser cannot be given what it is to keep.
 func notKept(err error) *refusal { return &refusal{page: pageBroken, reason: "cookie", err: err} }
+
+// changed is what to say to a form about what is not as its page said any more.
+func changed() *refusal { return &refusal{page: pageChanged, reason: "changed_meanwhile"} }
 
 // malformed is what to say to a form that is none of ours.
 func malformed() *refusal { return &refusal{page: pageBadRequest, reason: "form_malformed"} }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -13,42 +14,69 @@ import (
 // maxForm bounds the body of a POST. The longest of ours has a ticket and a URL.
 const maxForm = 64 << 10
 
-// formToken proves that a form was on a page that we gave to this browser.
+// matter is what a form decides about. A form is bound to all of it, so that a page
+// that was left open decides nothing about what another tab has put in its place.
+type matter interface {
+	// matter returns its id, and whatever of it a page may say is decided.
+	matter() (id string, all any)
+}
+
+// formToken proves that a form was on a page that we gave to this browser, and tells
+// what that page said.
 type formToken struct {
-	Action  string `json:"action"`  // the page that the form is posted to
-	Subject string `json:"subject"` // the id of the ticket or flow it is about
+	Page    string `json:"page"`    // that it was on
+	ID      string `json:"id"`      // of the matter
+	Matter  string `json:"matter"`  // digest of all of it
+	Seen    string `json:"seen"`    // digest of what else the page showed
 	Browser string `json:"browser"` // digest of the form cookie
 	Expiry  int64  `json:"exp"`
 }
 
 func (t formToken) expires() int64 { return t.Expiry }
 
-// formFor makes the token for a form, and the cookie that it is bound to: the
-// one that is there already if there is one, so that all tabs go on working.
-func (f *Flow) formFor(r *http.Request, action, subject string, expiry int64) (token string, cookie *http.Cookie, err error) {
+// saw tells whether that is what the page showed besides the matter.
+func (t formToken) saw(seen any) bool { return t.Seen == digestOf(seen) }
+
+// formFor makes the token for the form of a page about m, which also shows what was
+// seen at Auth0; and the cookie that it is bound to: the one that is there already if
+// there is one, so that all tabs go on working.
+func (f *Flow) formFor(r *http.Request, page string, m matter, seen any, expiry int64) (token string, cookie *http.Cookie, err error) {
 	browser := rand.Text()
 	if c, err := r.Cookie(f.cookieName(formCookie)); err == nil && idPattern.MatchString(c.Value) {
 		browser = c.Value
 	}
-	token, err = seal(r.Context(), f.sealer, forForm, formToken{action, subject, digest(browser), expiry})
+	id, all := m.matter()
+	token, err = seal(r.Context(), f.sealer, forForm, formToken{page, id, digestOf(all), digestOf(seen), digest(browser), expiry})
 	return token, f.cookie(formCookie, browser, 0), err
 }
 
-// checkForm tells whether token was made for this action, subject and browser.
-func (f *Flow) checkForm(r *http.Request, token, action, subject string) error {
+// checkForm tells whether token was made for this browser, page and matter. errChanged
+// is that the matter is another one by now.
+func (f *Flow) checkForm(r *http.Request, token, page string, m matter) (formToken, error) {
 	t, err := open[formToken](r.Context(), f.sealer, forForm, token)
 	if err != nil {
-		return err
+		return t, err
 	}
 	c, err := r.Cookie(f.cookieName(formCookie))
 	if err != nil {
-		return errNoCookie
+		return t, errNoCookie
 	}
-	if t.Action != action || t.Subject != subject ||
-		subtle.ConstantTimeCompare([]byte(t.Browser), []byte(digest(c.Value))) != 1 {
-		return errTampered
+	id, all := m.matter()
+	switch {
+	case t.ID != id || subtle.ConstantTimeCompare([]byte(t.Browser), []byte(digest(c.Value))) != 1:
+		return t, errTampered
+	case t.Page != page || t.Matter != digestOf(all):
+		return t, errChanged
 	}
-	return nil
+	return t, nil
+}
+
+func digestOf(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("linkflow: " + err.Error()) // all of them are texts and lists
+	}
+	return digest(string(text))
 }
 
 func digest(s string) string {

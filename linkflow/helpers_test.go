@@ -456,6 +456,16 @@ func mustOpen[T expiring](w *world, p purpose, text string) T {
 	return content
 }
 
+// sealed is content sealed for a purpose.
+func (w *world) sealed(p purpose, content expiring) string {
+	w.Helper()
+	text, err := seal(w.Context(), w.flow.sealer, p, content)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return text
+}
+
 // titleOf is the title of a message.
 func titleOf(m message) string {
 	pages, err := loadPages(nil)

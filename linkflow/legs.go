@@ -48,7 +48,14 @@ var (
 
 	// decisions are those in which the page of showConfirm can be opened. In some of
 	// them the person is at Auth0 or a provider, and may come back by the back button.
-	decisions = []purpose{forConfirm, forConnect, forEnd, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked}
+	decisions = append(slices.Collect(maps.Keys(pageOf)), forEnd)
+
+	// pageOf is which page that is, while there is something to decide.
+	pageOf = map[purpose]string{
+		forConfirm: "confirm", forConnect: "confirm",
+		forLinkConfirm: "link_confirm", forSecond: "link_confirm", forLinkAccount: "link_confirm",
+		forMerge: "merge", forLinked: "linked",
+	}
 )
 
 // comingBack is how a flow goes on when Auth0 ends a leg: with a code, or without.

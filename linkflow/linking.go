@@ -135,23 +135,14 @@ func (f *Flow) showLinking(r *http.Request, s *flowState, leg purpose) answer {
 	return f.showLinkConfirm(r, s)
 }
 
-// decided is what a form of such a page is about: on the one that joins two users,
-// what it shows of them.
-func decided(s *flowState, leg purpose, values url.Values) string {
-	if leg == forMerge {
-		return s.ID + "." + values.Get("seen")
-	}
-	return s.ID
-}
-
 // postLinking is what the person decided there.
-func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, values url.Values) answer {
+func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, form formToken, values url.Values) answer {
 	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.endElsewhere(r, s, no)
 	}
 	switch action := values.Get("action"); leg {
 	case forMerge:
-		return f.postMerge(r, s, action, values.Get("seen"))
+		return f.postMerge(r, s, form, action)
 	case forLinked:
 		return f.postLinked(r, s, action)
 	default:

@@ -199,7 +199,7 @@ func TestWhoIsOfferedNothingProvesNothing(t *testing.T) {
 		b.signIn("bob")
 		b.before = nil
 		offer.Set("action", "prove")
-		b.send(b.post(w.site.URL+"/auth/confirm", offer, "same-origin", "")).wantRefused(400, "form_malformed")
+		b.send(b.post(w.site.URL+"/auth/confirm", offer, "same-origin", "")).wantRefused(409, "changed_meanwhile")
 	}
 }
 

@@ -403,15 +403,20 @@ func TestAThirdPartySiteCannotStartOrFinishALinking(t *testing.T) {
 	post("/auth/confirm", merge)
 	w.wantUnlinked()
 	// With the right headers, a form of another browser, page or step does nothing.
-	for name, change := range map[string]func(url.Values){
-		"no token":          func(v url.Values) { v.Del("form") },
-		"another step's":    func(v url.Values) { v.Set("form", start.Get("form")) },
-		"what was not seen": func(v url.Values) { v.Set("seen", strings.Repeat("A", 43)) },
+	unseen := mustOpen[formToken](w, forForm, merge.Get("form"))
+	unseen.Seen = digestOf("something else")
+	for name, c := range map[string]struct {
+		form   string
+		status int
+	}{
+		"no token":          {"", 403},
+		"another step's":    {start.Get("form"), 403},
+		"what was not seen": {w.sealed(forForm, unseen), 409},
 	} {
 		fields := copied(merge)
-		change(fields)
+		fields.Set("form", c.form)
 		b.send(b.post(w.site.URL+"/auth/confirm", fields, "same-origin", ""))
-		if b.status != 403 {
+		if b.status != c.status {
 			t.Errorf("%s: answered %d", name, b.status)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // bothSides reads both users as they are now, and tells whether the one may become
@@ -51,30 +50,28 @@ func (f *Flow) showMerge(r *http.Request, s *flowState) answer {
 	case second == nil: // joined by a try whose answer was lost
 		return f.merged(r, s)
 	}
-	seen := seenOf(primary, second)
-	form, cookie, err := f.formFor(r, "confirm", s.ID+"."+seen, s.Expiry)
+	form, cookie, err := f.formFor(r, pageOf[forMerge], s, seenOfUsers(primary, second), s.Expiry)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}
 	text := f.request(s.Ticket)
 	data := mergePage{
 		requestText: text, Person: s.Person, Stays: clean(primary.id, maxShown), Second: s.Linking.Second.Person,
-		Goes: clean(second.id, maxShown), Lost: second.metadata, Seen: seen, Flow: s.ID, Form: form,
+		Goes: clean(second.id, maxShown), Lost: second.metadata, Flow: s.ID, Form: form,
 	}
 	return f.show(http.StatusOK, "merge.html", "merge", text.vars(), data).with(cookie)
 }
 
-// seenOf stands for what showMerge shows of the two.
-func seenOf(primary, second *user) string {
-	parts := slices.Concat([]string{primary.id, primary.email, second.id, second.email}, second.metadata)
-	return digest(strings.Join(parts, "\x00"))
+// seenOfUsers stands for what showMerge shows of the two.
+func seenOfUsers(primary, second *user) any {
+	return slices.Concat([]string{primary.id, primary.email, second.id, second.email}, second.metadata)
 }
 
-// postMerge is that decision. seen is what the page showed.
-func (f *Flow) postMerge(r *http.Request, s *flowState, action, seen string) answer {
+// postMerge is that decision.
+func (f *Flow) postMerge(r *http.Request, s *flowState, form formToken, action string) answer {
 	switch action {
 	case "merge":
-		return f.merge(r, s, seen)
+		return f.merge(r, s, form)
 	case "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	}
@@ -84,15 +81,15 @@ func (f *Flow) postMerge(r *http.Request, s *flowState, action, seen string) ans
 // merge joins the two, if they are still what the person saw, and believes in it
 // when Auth0 lists the identity. It may be tried again: what happened meanwhile, or
 // without an answer, is found out by reading.
-func (f *Flow) merge(r *http.Request, s *flowState, seen string) answer {
+func (f *Flow) merge(r *http.Request, s *flowState, form formToken) answer {
 	primary, second, no := f.bothSides(r, s)
 	switch {
 	case no != nil:
 		return f.notMerged(r, s, no)
 	case second == nil:
 		return f.merged(r, s)
-	case seenOf(primary, second) != seen:
-		return f.notMerged(r, s, &refusal{page: pageChanged, reason: "changed_meanwhile"})
+	case !form.saw(seenOfUsers(primary, second)):
+		return f.notMerged(r, s, changed())
 	}
 	failed := f.join(r.Context(), s)
 	s.Linking.Tried = true
@@ -194,7 +191,7 @@ func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
 		// form of ours, so it would follow no redirect to elsewhere.
 		return f.finishOn(r, s, ending{}, f.donePage(s))
 	}
-	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
+	form, cookie, err := f.formFor(r, pageOf[forLinked], s, nil, s.Expiry)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}

@@ -26,7 +26,6 @@ type (
 		Person, Stays string   // who remains, and that user's id
 		Second, Goes  string   // who becomes an identity, and the user's id that ends
 		Lost          []string // metadata of that one, by its names
-		Seen          string   // digest of what is shown
 		Flow          string
 		Form          string
 	}
@@ -119,7 +118,7 @@ var samplePages = map[string][2]any{
 	"connect.html":      {connectPage{}, connectPage{sampleRequest, opening{"t", "r"}, "f", true}},
 	"link.html":         {linkPage{}, linkPage{opening{"t", "r"}, "f"}},
 	"link_confirm.html": {linkConfirmPage{}, linkConfirmPage{sampleRequest, "p", []offeredText{{"c", "p"}, {}}, true, "b", "f", "f"}},
-	"merge.html":        {mergePage{}, mergePage{sampleRequest, "p", "i", "p", "i", []string{"m", ""}, "s", "f", "f"}},
+	"merge.html":        {mergePage{}, mergePage{sampleRequest, "p", "i", "p", "i", []string{"m", ""}, "f", "f"}},
 	"linked.html":       {linkedPage{}, linkedPage{true, true, true, "f", "f"}},
 	"identities.html":   {identitiesPage{}, identitiesPage{"p", "n", sampleIdentities[0], sampleIdentities, "f"}},
 	"unlink.html":       {unlinkPage{}, unlinkPage{sampleIdentities[0], "p", "s", "f", "f"}},

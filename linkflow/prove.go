@@ -16,7 +16,7 @@ func (f *Flow) showLinkConfirm(r *http.Request, s *flowState) answer {
 	if s.Ticket.Connection == "" && s.Linking.Offered == nil {
 		return f.nothingToLink(r, s)
 	}
-	form, cookie, err := f.formFor(r, "confirm", s.ID, s.Expiry)
+	form, cookie, err := f.formFor(r, pageOf[forLinkConfirm], s, nil, s.Expiry)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}

@@ -7,14 +7,7 @@ import (
 )
 
 // unlink is the yes to the question of showUnlink.
-func (f *Flow) unlink(r *http.Request, flow, sub string) answer {
-	s, leg, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
-	switch {
-	case nobody(err):
-		return f.askToSignInToUnlink(r)
-	case err != nil:
-		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
-	}
+func (f *Flow) unlink(r *http.Request, s *flowState, leg purpose, sub string) answer {
 	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.endElsewhere(r, s, no)
 	}

@@ -38,6 +38,11 @@ type session struct {
 
 func (s session) expires() int64 { return s.Expiry }
 
+// matter is who is signed in.
+func (s *session) matter() (id string, all any) {
+	return s.ID, []string{s.Subject, s.OrgID, s.Person}
+}
+
 // fresh tells whether the person has signed in a short time ago.
 func (s *session) fresh() bool {
 	return s.AuthTime != 0 && time.Since(time.Unix(s.AuthTime, 0)) <= freshLife

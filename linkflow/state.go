@@ -72,6 +72,26 @@ func (s *flowState) secrets() []string {
 	return secrets
 }
 
+// matter is what forms about s decide on: all of s but what no page tells, and what
+// the way to Auth0 and back changes.
+func (s *flowState) matter() (id string, all any) {
+	m := *s
+	m.endLeg()
+	m.AccessToken, m.AuthSession, m.IDToken, m.Unlinking, m.Expiry = "", "", "", nil, 0
+	if s.Linking == nil {
+		return s.ID, m
+	}
+	l := *s.Linking
+	l.AuthTime, l.MFA, l.Before, l.Tried = 0, false, nil, false
+	if l.Second == nil {
+		m.Ticket = s.asked() // the connection is chosen on the page
+	} else {
+		l.Second = &proven{Subject: l.Second.Subject, Person: l.Second.Person}
+	}
+	m.Linking = &l
+	return s.ID, m
+}
+
 // signedIn notes who signed in, if the ticket is for that person.
 func (s *flowState) signedIn(issuer string, id *vault.IDToken, accessToken string) bool {
 	t := &s.Ticket

@@ -48,7 +48,7 @@ func (f *Flow) showUnlink(r *http.Request) answer {
 	if !ok {
 		return redirect(f.pageOfUnlink(s, ""))
 	}
-	form, cookie, err := f.formFor(r, unlinkRoute, s.ID+"."+sub, s.Expiry)
+	form, cookie, err := f.formFor(r, unlinkRoute, s, sub, s.Expiry)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), refusalOf(err, pageBroken, "form"))
 	}
@@ -78,7 +78,7 @@ func (f *Flow) pageOfUnlink(s *flowState, sub string) string {
 
 // askToSignInToUnlink is the page for somebody who has not just signed in.
 func (f *Flow) askToSignInToUnlink(r *http.Request) answer {
-	form, cookie, err := f.formFor(r, unlinkRoute, "", time.Now().Add(ticketLife).Unix())
+	form, cookie, err := f.formFor(r, unlinkRoute, &flowState{}, "", time.Now().Add(ticketLife).Unix())
 	if err != nil {
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
 	}
@@ -111,21 +111,30 @@ func (f *Flow) postUnlink(r *http.Request) answer {
 	if no != nil {
 		return f.refuse(r, Event{}, no)
 	}
-	flow, sub, action := values.Get("flow"), values.Get("identity"), values.Get("action")
-	subject := ""
-	if action == "unlink" {
-		subject = flow + "." + sub
+	flow, sub := values.Get("flow"), values.Get("identity")
+	s, leg, err := f.flowOf(r, flow, forUnlink, forUnlinkAccount)
+	if nobody(err) {
+		s = &flowState{ID: flow}
+	} else if err != nil {
+		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "flow"))
 	}
-	if err := f.checkForm(r, values.Get("form"), unlinkRoute, subject); err != nil {
-		return f.refuse(r, Event{}, refusalOf(err, pageForeign, "form_token"))
+	form, err := f.checkForm(r, values.Get("form"), unlinkRoute, s)
+	switch {
+	case errors.Is(err, errChanged) && leg == "": // the flow has ended
+		return f.askToSignInToUnlink(r)
+	case err == nil && !form.saw(sub):
+		err = errTampered
 	}
-	switch action {
-	case "sign_in":
+	if err != nil {
+		return f.refuse(r, s.about(Refused), refusalOf(err, pageForeign, "form_token"))
+	}
+	switch action := values.Get("action"); {
+	case action == "sign_in":
 		return f.signInToUnlink(r)
-	case "unlink":
-		return f.unlink(r, flow, sub)
+	case action == "unlink" && leg != "":
+		return f.unlink(r, s, leg, sub)
 	}
-	return f.refuse(r, Event{}, malformed())
+	return f.refuse(r, s.about(Refused), malformed())
 }
 
 // signInToUnlink begins a sign-in of its own, whoever is signed in.
