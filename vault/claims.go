@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 	"unique"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
@@ -66,15 +68,27 @@ func (d numericDate) time() time.Time {
 
 func parseClaims[C claims | idClaims](payload []byte) (*C, error) {
 	var c C
-	if err := decode(payload, &c); err != nil {
+	// The decoder would make one character of all bytes that are none.
+	if !utf8.Valid(payload) || decode(payload, &c) != nil {
 		return nil, invalidToken("malformed_claims")
 	}
 	return &c, nil
 }
 
+// identify tells whether what names the user, the agent and the API is text that can
+// be told apart: the decoder makes U+FFFD of every half of a surrogate pair.
+func (c *claims) identify() bool {
+	names := append([]string{c.Issuer, c.Subject, c.OrgID, deref(c.AuthorizedParty), deref(c.ClientID)}, c.Audience...)
+	return !slices.ContainsFunc(names, func(name string) bool {
+		return strings.ContainsFunc(name, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) })
+	})
+}
+
 // check checks what every token has to say, whatever its kind.
 func (c *claims) check(issuer, audience string, now time.Time) error {
 	switch {
+	case !c.identify():
+		return invalidToken("malformed_claims")
 	case c.Issuer != issuer:
 		return invalidToken("wrong_issuer")
 	case !slices.Contains(c.Audience, audience):

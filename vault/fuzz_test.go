@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 func FuzzExchangeAnswer(f *testing.F) {
@@ -97,7 +98,10 @@ func FuzzAccessToken(f *testing.F) {
 // FuzzClaims goes where a fuzzer without our key does not get.
 func FuzzClaims(f *testing.F) {
 	good := mustJSON(goodClaims())
-	for _, seed := range []string{good, `{}`, `null`, `{"exp":-1e308,"nbf":1e308,"aud":[]}`, `{"aud":{"a":1}}`, `{"cnf":null}`, strings.Replace(good, "iss", "ISS", 1), good + good} {
+	for _, seed := range []string{
+		good, `{}`, `null`, `{"exp":-1e308,"nbf":1e308,"aud":[]}`, `{"aud":{"a":1}}`, `{"cnf":null}`, strings.Replace(good, "iss", "ISS", 1), good + good,
+		payloadWith("sub", `"auth0|\ud800"`), payloadWith("sub", "\"auth0|\xff\""), payloadWith("azp", `"\u0000"`), payloadWith("aud", `["`+testAudience+`","\u009b"]`),
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -106,8 +110,16 @@ func FuzzClaims(f *testing.F) {
 			return
 		}
 		token, err := claims.accessToken("raw")
-		if err == nil && (token.Subject == "" || token.Expiry.Before(time.Now()) || len(claims.Confirmation) > 0) {
+		if err != nil {
+			return
+		}
+		if token.Subject == "" || token.Expiry.Before(time.Now()) || len(claims.Confirmation) > 0 {
 			t.Errorf("accepted %s", payload)
+		}
+		for _, name := range []string{token.Subject, token.ClientID, token.OrgID} {
+			if strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsRune(name, '\ufffd') {
+				t.Errorf("%q identifies somebody", name)
+			}
 		}
 	})
 }
