@@ -29,6 +29,9 @@ func (t *Tenant) authenticate(r *http.Request, p params) (*Client, *oauthError) 
 	if client.public() {
 		return client, nil
 	}
+	if len(client.ClientAuthenticationMethods) > 0 { // none of which is built
+		return nil, t.unauthorized()
+	}
 	if subtle.ConstantTimeCompare([]byte(secret), []byte(client.ClientSecret)) != 1 {
 		return nil, t.unauthorized()
 	}

@@ -20,8 +20,9 @@ type Config struct {
 	Clients []Client `json:"clients"`
 	// ClientGrants allow clients to ask for an API's tokens.
 	ClientGrants []ClientGrant `json:"client_grants"`
-	// Connections are the identity providers. While no database is among them
-	// there is Auth0's own, Username-Password-Authentication, for every client.
+	// Connections are the identity providers. If no database is among them there is
+	// the one that Auth0 makes, Username-Password-Authentication, enabled for all of
+	// Clients.
 	Connections []Connection `json:"connections"`
 	// Users may log in with their e-mail address and password. Others become
 	// users when they first log in through a provider.
@@ -130,14 +131,28 @@ type Client struct {
 	// RequirePushedAuthorizationRequests refuses /authorize without a request_uri.
 	RequirePushedAuthorizationRequests bool `json:"require_pushed_authorization_requests,omitempty"`
 	// OrganizationUsage is deny (default), allow or require.
-	OrganizationUsage string         `json:"organization_usage,omitempty"`
-	ClientMetadata    map[string]any `json:"client_metadata,omitempty"`
+	OrganizationUsage string `json:"organization_usage,omitempty"`
+	// DefaultOrganization counts where a request names none.
+	DefaultOrganization *DefaultOrganization `json:"default_organization,omitempty"`
+	// ClientAuthenticationMethods take the secret's place.
+	ClientAuthenticationMethods AuthenticationMethods `json:"client_authentication_methods,omitempty"`
+	ClientMetadata              map[string]any        `json:"client_metadata,omitempty"`
 	// The rest is accepted and shown, and has no effect here.
-	TrustsIPHeader      bool  `json:"is_token_endpoint_ip_header_trusted"`
-	SSODisabled         bool  `json:"sso_disabled"`
-	CrossOriginAuth     bool  `json:"cross_origin_authentication"`
-	CustomLoginPageOn   *bool `json:"custom_login_page_on,omitempty"`
-	SkipCallbackWarning *bool `json:"skip_non_verifiable_callback_uri_confirmation_prompt,omitempty"`
+	OIDCLogout          map[string]any `json:"oidc_logout,omitempty"`
+	Addons              map[string]any `json:"addons,omitempty"`
+	TokenExchange       map[string]any `json:"token_exchange,omitempty"`
+	TrustsIPHeader      bool           `json:"is_token_endpoint_ip_header_trusted"`
+	SSODisabled         bool           `json:"sso_disabled"`
+	CrossOriginAuth     bool           `json:"cross_origin_authentication"`
+	CustomLoginPageOn   *bool          `json:"custom_login_page_on,omitempty"`
+	SkipCallbackWarning *bool          `json:"skip_non_verifiable_callback_uri_confirmation_prompt,omitempty"`
+}
+
+// DefaultOrganization is whose member a client acts as in some flows.
+type DefaultOrganization struct {
+	OrganizationID string `json:"organization_id"`
+	// Flows are those that it is for: Auth0 has client_credentials only.
+	Flows []string `json:"flows"`
 }
 
 // RefreshToken is a client's refresh-token settings.
@@ -307,6 +322,7 @@ func (cfg Config) expand(base string) (Config, error) {
 		return Config{}, err
 	}
 	out.takeFunctions(cfg.Actions)
+	out.addDatabase()
 	out.fillDefaults(base)
 	return out, nil
 }

@@ -35,6 +35,18 @@ func (cfg *Config) fillDefaults(base string) {
 	cfg.Settings.fillDefaults()
 }
 
+// addDatabase adds the database that Auth0 creates with every tenant.
+func (cfg *Config) addDatabase() {
+	if find(cfg.Connections, func(c Connection) bool { return c.Strategy == databaseProvider }) != nil {
+		return
+	}
+	database := Connection{Name: "Username-Password-Authentication", Strategy: databaseProvider}
+	for _, c := range cfg.Clients {
+		database.EnabledClients = append(database.EnabledClients, c.ClientID)
+	}
+	cfg.Connections = append(cfg.Connections, database)
+}
+
 // addSystemAPIs adds the Management API, which every tenant has, and the My
 // Account API when only a grant names it: at Auth0 such a grant cannot exist
 // before that API is activated.
@@ -174,9 +186,6 @@ func (u *User) fillDefaults() {
 		u.Authenticators[i].fillDefaults()
 	}
 }
-
-// defaultDatabase is the database that Auth0 creates with every tenant.
-const defaultDatabase = "Username-Password-Authentication"
 
 // localPart is an e-mail address up to the @.
 func localPart(email string) string {

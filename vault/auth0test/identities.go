@@ -68,9 +68,6 @@ func (cfg *Config) connectionOf(provider string) string {
 	if c := find(cfg.Connections, func(c Connection) bool { return c.Strategy == provider }); c != nil {
 		return c.Name
 	}
-	if provider == databaseProvider {
-		return defaultDatabase
-	}
 	return provider
 }
 

@@ -5,16 +5,11 @@ import "slices"
 // loginConnections are those that a client's users may log in through.
 func (cfg *Config) loginConnections(client *Client) []Connection {
 	var out []Connection
-	listed := false
 	for _, c := range cfg.Connections {
-		listed = listed || c.Strategy == databaseProvider
 		usable := c.social() || c.Strategy == databaseProvider
 		if usable && c.logsIn() && c.enabledFor(client.ClientID) {
 			out = append(out, c)
 		}
-	}
-	if !listed {
-		out = append(out, Connection{Name: defaultDatabase, Strategy: databaseProvider})
 	}
 	return out
 }

@@ -20,6 +20,12 @@ func (t *Tenant) clients() *collection[Client] {
 			if r.Method == http.MethodGet && !r.has("read:client_keys") {
 				delete(view, "client_secret")
 			}
+			if urls := c.OIDCLogout["backchannel_logout_urls"]; urls != nil { // its older name
+				view["oidc_backchannel_logout"] = map[string]any{"backchannel_logout_urls": urls}
+			}
+			if len(c.ClientAuthenticationMethods) > 0 {
+				view["client_authentication_methods"] = c.ClientAuthenticationMethods.view(r)
+			}
 			return view
 		},
 		filters: map[string]func(Client, string) bool{
@@ -35,9 +41,11 @@ func (t *Tenant) clients() *collection[Client] {
 				return invalidBody("Additional properties not allowed: client_secret")
 			}
 			c.ClientID, c.ClientSecret = randomAlnum(32), randomID(64)
+			c.ClientAuthenticationMethods.complete()
 			return nil
 		},
 		changing: func(_ *Config, old Client, c *Client, given map[string]json.RawMessage) error {
+			c.ClientAuthenticationMethods.complete()
 			if _, ok := given["client_metadata"]; ok { // merged, as a user's is
 				c.ClientMetadata = merged(old.ClientMetadata, c.ClientMetadata)
 			}

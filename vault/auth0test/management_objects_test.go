@@ -448,3 +448,44 @@ var objectSwitches = map[string]switchTest{
 		"8 otp false", "8 otp true",
 	},
 }
+
+// Users have identities there, so the API lists it, as at Auth0.
+func TestTheDefaultDatabaseIsAConnectionLikeAnyOther(t *testing.T) {
+	s := tenant(t)
+	token := allScopes(t, s)
+	list, err := listOf(call(t, s, token, "GET", "/connections?name=Username-Password-Authentication", ""))
+	if err != nil || len(list) != 1 || list[0]["strategy"] != "auth0" {
+		t.Fatalf("%v, %v", list, err)
+	}
+	id, _ := list[0]["id"].(string)
+	want(t, 204, call(t, s, token, "PATCH", "/connections/"+id+"/clients", `[{"client_id":"demo-agent","status":false}]`))
+	page, _ := newBrowser(t).open(s.URL + "/authorize?" + values("response_type", "code", "client_id", "demo-agent", "redirect_uri", agentBack).Encode())
+	if strings.Contains(page.Body, `name="password"`) {
+		t.Error("a client logs in through a database that is not enabled for it")
+	}
+}
+
+func TestAClientWithAKeyHasNoSecretToAuthenticateWith(t *testing.T) {
+	s := tenant(t)
+	token := allScopes(t, s)
+	made := want(t, 201, call(t, s, token, "POST", "/clients",
+		`{"name":"x","client_authentication_methods":{"private_key_jwt":{"credentials":[{"name":"k","credential_type":"public_key","pem":"-"}]}}}`))
+	id, secret := made.JSON["client_id"].(string), made.JSON["client_secret"].(string)
+	a := postForm(t, s.URL+"/oauth/token", values("grant_type", "client_credentials", "client_id", id, "client_secret", secret, "audience", audience))
+	if a.Status != 401 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+func TestAMachineActsForItsDefaultOrganization(t *testing.T) {
+	s := tenant(t)
+	token := allScopes(t, s)
+	body := `{"default_organization":{"organization_id":"%s","flows":["client_credentials"]}}`
+	want(t, 400, call(t, s, token, "PATCH", "/clients/demo-agent", fmt.Sprintf(body, "org_unknown")))
+	want(t, 200, call(t, s, token, "PATCH", "/clients/demo-agent", fmt.Sprintf(body, "org_example")))
+	a := postForm(t, s.URL+"/oauth/token", values("grant_type", "client_credentials", "client_id", "demo-agent",
+		"client_secret", "demo-agent-secret", "audience", audience))
+	if access, _ := a.JSON["access_token"].(string); access == "" || claims(t, access)["org_id"] != "org_example" {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}

@@ -173,9 +173,6 @@ func (t *Tenant) createUser(r *managementRequest) (reply, error) {
 // newUser is the user that a body describes.
 func (cfg *Config) newUser(body userBody) (User, error) {
 	c := cfg.connection(body.Connection)
-	if c == nil && body.Connection == defaultDatabase {
-		c = &Connection{Name: defaultDatabase, Strategy: databaseProvider}
-	}
 	switch {
 	case c == nil:
 		return User{}, badRequest("inexistent_connection", "The connection does not exist.")

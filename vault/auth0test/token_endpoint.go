@@ -157,7 +157,11 @@ func (t *Tenant) issueToMachine(client *Client, p params) (any, *oauthError) {
 	if scope := p["scope"]; scope != "" {
 		g.Scope = intersect(strings.Fields(scope), allowed)
 	}
-	if org := p["organization"]; org != "" {
+	org := p["organization"]
+	if d := client.DefaultOrganization; org == "" && d != nil && slices.Contains(d.Flows, grantClientCredentials) {
+		org = d.OrganizationID
+	}
+	if org != "" {
 		if t.cfg().Settings.organization(org) == nil {
 			return nil, refuse(http.StatusForbidden, "invalid_request", "parameter organization is invalid")
 		}

@@ -71,6 +71,9 @@ func (cfg *Config) checkClients() error {
 		if err := oneOf(at+": organization_usage", c.OrganizationUsage, "", "deny", "allow", "require"); err != nil {
 			return err
 		}
+		if d := c.DefaultOrganization; d != nil && cfg.Settings.organization(d.OrganizationID) == nil {
+			return fmt.Errorf("%s: default_organization: no organization %q", at, d.OrganizationID)
+		}
 		if err := oneOf(at+": rotation_type", c.RefreshToken.RotationType, "rotating", "non-rotating"); err != nil {
 			return err
 		}
