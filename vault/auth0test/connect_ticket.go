@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // serveConnectTicket opens a ticket in the browser: once, in time, and only
@@ -57,22 +56,14 @@ func (t *Tenant) endConnect(s *connectSession) {
 // providerQuery is what the provider is asked for. Of authorization_params the
 // stand-ins understand login_hint and prompt.
 func (t *Tenant) providerQuery(s *connectSession, state string) url.Values {
-	q := url.Values{"scope": {strings.Join(s.providerScopes(), " ")}, "state": {state}}
-	if t.asksOffline(s) {
-		q.Set("access_type", "offline")
-	}
+	q := url.Values{"state": {state}}
+	t.providers[s.connection.Strategy].ask(q, s.scopes, t.asksOffline(s))
 	for name, value := range map[string]string{"login_hint": s.hint, "prompt": s.prompt} {
 		if value != "" {
 			q.Set(name, value)
 		}
 	}
 	return q
-}
-
-// providerScopes are what the provider is asked for; offline_access is Auth0's
-// word for access_type=offline and no scope there.
-func (s *connectSession) providerScopes() []string {
-	return slices.DeleteFunc(slices.Clone(s.scopes), func(scope string) bool { return scope == "offline_access" })
 }
 
 // asksOffline: the request's scopes replace the connection's, except for

@@ -2,8 +2,11 @@ package auth0test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,48 +15,48 @@ import (
 
 const githubDocs = "https://docs.github.com/rest"
 
-// newGitHub builds the GitHub stand-in: a GitHub App with expiring user
-// tokens, so every grant has a refresh token, good once; scopes are
-// comma-separated. With the setting github_oauth_app it is a classic OAuth App
-// without refresh tokens.
-func newGitHub(t *Tenant, base string) *provider {
-	p := &provider{
-		strategy: "github", name: "GitHub", base: base,
-		authorizePath: "/login/oauth/authorize", tokenPath: "/login/oauth/access_token",
-		lifetime: 8 * time.Hour, digits: 8, rotates: true, alwaysOffline: true,
-		accessPrefix: "ghu_", refreshPrefix: "ghr_", separator: ",",
-		spelling: func(scopes []string) []string { return intersect(scopes, scopes) },
-		refuse:   refuseGitHubToken,
-	}
-	p.readProfile = p.readGitHubProfile
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /user", p.githubAPI(p.githubUser))
-	mux.HandleFunc("GET /user/emails", p.githubAPI(p.githubEmails, githubEmailScopes...))
-	mux.HandleFunc("GET /user/repos", p.githubAPI(p.githubRepos, "repo", "public_repo"))
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { githubError(w, http.StatusNotFound, "Not Found") })
-	return p.start(t, mux)
+// github is a GitHub App with expiring user tokens, so every grant has a refresh
+// token, good once; scopes are comma-separated. With the setting github_oauth_app
+// it is a classic OAuth App without refresh tokens.
+var github = standIn{
+	name: "GitHub", strategy: "github",
+	authorizePath: "/login/oauth/authorize", tokenPath: "/login/oauth/access_token", schemes: []string{"token"},
+	lifetime: 8 * time.Hour, accessPrefix: "ghu_", refreshPrefix: "ghr_",
+	rotates: true, once: true, separator: ",", scopeHeaders: ", ",
+	seed: func() Connection {
+		return Connection{ID: "con_githubseed000000", Name: "github", Options: map[string]any{
+			"email": true, "scope": []any{"read:user"},
+		}}
+	},
+	account: func(_ string, sum [sha256.Size]byte) string { return digits(8, sum) },
+	loginScopes: func(c *Connection) []string {
+		if on, _ := c.Options["email"].(bool); on {
+			return []string{"user:email"}
+		}
+		return nil
+	},
+	offline:  func(p *provider, _ url.Values, _ bool) bool { return !p.tenant.cfg().Settings.GitHubOAuthApp },
+	spelling: asSpelled,
+	answer:   answerGitHubToken, refuse: refuseGitHubToken,
+	api: githubMethods, deny: denyGitHubToken,
+	readProfile: readGitHubProfile,
 }
 
-// githubAPI wraps an API method with the check for a token that has any of
-// scopes; without scopes any token will do.
-func (p *provider) githubAPI(serve func(http.ResponseWriter, *providerGrant), scopes ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "" {
-			githubError(w, http.StatusUnauthorized, "Requires authentication")
-			return
-		}
-		grant := p.check(bearer(r, "Bearer", "token"))
-		if grant == nil {
-			githubError(w, http.StatusUnauthorized, "Bad credentials")
-			return
-		}
-		w.Header().Set("X-Oauth-Scopes", strings.Join(grant.scopes, ", "))
-		w.Header().Set("X-Accepted-Oauth-Scopes", strings.Join(scopes, ", "))
-		if len(scopes) > 0 && len(intersect(scopes, grant.scopes)) == 0 {
-			githubError(w, http.StatusForbidden, "Resource not accessible by integration")
-			return
-		}
-		serve(w, grant)
+func githubMethods(p *provider, mux *http.ServeMux) {
+	mux.HandleFunc("GET /user", p.method(p.githubUser))
+	mux.HandleFunc("GET /user/emails", p.method(p.githubEmails, githubEmailScopes...))
+	mux.HandleFunc("GET /user/repos", p.method(p.githubRepos, "repo", "public_repo"))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { githubError(w, http.StatusNotFound, "Not Found") })
+}
+
+func denyGitHubToken(w http.ResponseWriter, err error, _ *providerGrant, _ []string) {
+	switch {
+	case errors.Is(err, errTokenMissing):
+		githubError(w, http.StatusUnauthorized, "Requires authentication")
+	case errors.Is(err, errTokenScope):
+		githubError(w, http.StatusForbidden, "Resource not accessible by integration")
+	default:
+		githubError(w, http.StatusUnauthorized, "Bad credentials")
 	}
 }
 
@@ -61,6 +64,22 @@ func githubError(w http.ResponseWriter, status int, message string) {
 	writeJSON(w, status, map[string]string{
 		"message": message, "documentation_url": githubDocs, "status": strconv.Itoa(status),
 	})
+}
+
+// answerGitHubToken: a form unless the client asks for JSON.
+func answerGitHubToken(w http.ResponseWriter, r *http.Request, _ *providerGrant, m mintedToken) {
+	m.TokenType = "bearer"
+	if strings.Contains(r.Header.Get("Accept"), "json") {
+		writeJSON(w, http.StatusOK, m)
+		return
+	}
+	form := url.Values{"access_token": {m.AccessToken}, "scope": {m.Scope}, "token_type": {m.TokenType}}
+	if m.RefreshToken != "" {
+		form.Set("refresh_token", m.RefreshToken)
+	}
+	form.Set("expires_in", strconv.FormatInt(m.ExpiresIn, 10))
+	w.Header().Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	_, _ = w.Write([]byte(form.Encode()))
 }
 
 // refuseGitHubToken: GitHub's token endpoint answers errors with status 200.
@@ -74,7 +93,7 @@ func refuseGitHubToken(w http.ResponseWriter, _ int, code, description string) {
 	writeJSON(w, http.StatusOK, map[string]string{"error": code, "error_description": description})
 }
 
-func (p *provider) githubUser(w http.ResponseWriter, grant *providerGrant) {
+func (p *provider) githubUser(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
 	out := p.githubOwner(grant)
 	out["type"], out["name"], out["email"] = "User", p.personOf(grant.account).Name, nil
 	if len(intersect(githubEmailScopes, grant.scopes)) > 0 {
@@ -84,7 +103,7 @@ func (p *provider) githubUser(w http.ResponseWriter, grant *providerGrant) {
 }
 
 // githubEmails: only this method tells whether an address is verified.
-func (p *provider) githubEmails(w http.ResponseWriter, grant *providerGrant) {
+func (p *provider) githubEmails(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
 	person := p.personOf(grant.account)
 	writeJSON(w, http.StatusOK, []githubEmail{{person.Email, true, *person.EmailVerified, "private"}})
 }
@@ -100,7 +119,7 @@ var githubEmailScopes = []string{"user:email", "user"}
 
 // readGitHubProfile is Auth0 asking who logged in, and where it may for their
 // addresses.
-func (p *provider) readGitHubProfile(ctx context.Context, token string) (profile, error) {
+func readGitHubProfile(ctx context.Context, p *provider, token string) (profile, error) {
 	var user struct {
 		ID          json.RawMessage
 		Login, Name string
@@ -128,7 +147,7 @@ func (p *provider) githubOwner(grant *providerGrant) map[string]any {
 	return out
 }
 
-func (p *provider) githubRepos(w http.ResponseWriter, grant *providerGrant) {
+func (p *provider) githubRepos(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
 	owner := p.githubOwner(grant)
 	var out []map[string]any
 	for i, name := range []string{"hello-world", "notes"} {

@@ -2,8 +2,11 @@ package auth0test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -12,42 +15,46 @@ import (
 
 const googleAPI = "https://www.googleapis.com/auth/"
 
-// google is what the Google stand-in has besides accounts and tokens.
-type google struct {
-	*provider
-	mu     sync.Mutex
-	events map[string][]map[string]any // by account
+// google issues refresh tokens with access_type=offline only, good many times;
+// scopes are space-separated, the short names spelled out in answers.
+var google = standIn{
+	name: "Google", strategy: "google-oauth2", openID: true,
+	authorizePath: "/o/oauth2/v2/auth", tokenPath: "/token",
+	lifetime: 3599 * time.Second, accessPrefix: "ya29.", refreshPrefix: "1//0", separator: " ",
+	seed: func() Connection {
+		return Connection{ID: "con_googleoauth2seed", Name: "google-oauth2", Options: map[string]any{
+			"email": true, "profile": true, "offline_access": true, "scope": []any{"openid", "email", "profile"},
+		}}
+	},
+	account:     func(_ string, sum [sha256.Size]byte) string { return digits(21, sum) },
+	loginScopes: func(*Connection) []string { return []string{"openid", "email", "profile"} },
+	askOffline:  func(q url.Values) { q.Set("access_type", "offline") },
+	offline: func(p *provider, asked url.Values, consented bool) bool {
+		return asked.Get("access_type") == "offline" &&
+			(consented || p.tenant.cfg().Settings.GoogleRefreshToken != "consent")
+	},
+	spelling: googleSpelling,
+	answer:   answerToken, refuse: refuseToken,
+	api: googleMethods, deny: denyGoogleToken,
+	readProfile: readGoogleProfile,
 }
 
-// newGoogle builds the Google stand-in: refresh tokens only with
-// access_type=offline, good many times; scopes space-separated, the short
-// names spelled out in answers.
-func newGoogle(t *Tenant, base string) *provider {
-	g := &google{events: map[string][]map[string]any{}}
-	g.provider = &provider{
-		strategy: "google-oauth2", name: "Google", base: base,
-		authorizePath: "/o/oauth2/v2/auth", tokenPath: "/token",
-		lifetime: 3599 * time.Second, digits: 21,
-		accessPrefix: "ya29.", refreshPrefix: "1//0", separator: " ",
-		spelling: googleSpelling, refuse: refuseGoogleToken,
-	}
-	g.provider.readProfile = g.readProfile
+func googleMethods(p *provider, mux *http.ServeMux) {
+	c := &calendars{provider: p, events: map[string][]map[string]any{}}
 	calendar := []string{googleAPI + "calendar", googleAPI + "calendar.readonly"}
 	events := []string{googleAPI + "calendar.events", googleAPI + "calendar.events.readonly"}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /calendar/v3/calendars/primary/events", g.api(g.listEvents, slices.Concat(calendar, events)...))
-	mux.HandleFunc("POST /calendar/v3/calendars/primary/events", g.api(g.addEvent, googleAPI+"calendar", googleAPI+"calendar.events"))
-	mux.HandleFunc("GET /calendar/v3/users/me/calendarList", g.api(g.listCalendars, calendar...))
-	mux.HandleFunc("GET /oauth2/v3/userinfo", g.api(g.userInfo, "openid", googleAPI+"userinfo.email", googleAPI+"userinfo.profile"))
-	mux.HandleFunc("POST /revoke", g.serveRevoke)
+	mux.HandleFunc("GET /calendar/v3/calendars/primary/events", p.method(c.listEvents, slices.Concat(calendar, events)...))
+	mux.HandleFunc("POST /calendar/v3/calendars/primary/events", p.method(c.addEvent, googleAPI+"calendar", googleAPI+"calendar.events"))
+	mux.HandleFunc("GET /calendar/v3/users/me/calendarList", p.method(c.list, calendar...))
+	mux.HandleFunc("GET /oauth2/v3/userinfo", p.method(p.googleUserInfo, "openid", googleAPI+"userinfo.email", googleAPI+"userinfo.profile"))
+	mux.HandleFunc("POST /revoke", p.serveGoogleRevoke)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		googleError(w, http.StatusNotFound, "NOT_FOUND", "notFound", "Not Found")
 	})
-	return g.start(t, mux)
 }
 
 // googleSpelling: Google answers the short names in full.
-func googleSpelling(scopes []string) []string {
+func googleSpelling(_ string, scopes []string) []string {
 	out := make([]string, 0, len(scopes))
 	for _, s := range scopes {
 		if s == "email" || s == "profile" {
@@ -60,26 +67,18 @@ func googleSpelling(scopes []string) []string {
 	return out
 }
 
-// api wraps an API method with the check for a token that has any of scopes.
-func (g *google) api(serve func(http.ResponseWriter, *http.Request, *providerGrant), scopes ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		grant := g.check(bearer(r, "Bearer"))
-		if grant == nil {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="https://accounts.google.com/", error="invalid_token"`)
-			googleError(w, http.StatusUnauthorized, "UNAUTHENTICATED", "authError",
-				"Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other "+
-					"valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.")
-			return
-		}
-		if len(intersect(scopes, grant.scopes)) == 0 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="https://accounts.google.com/", error="insufficient_scope", scope="`+
-				strings.Join(scopes, " ")+`"`)
-			googleError(w, http.StatusForbidden, "PERMISSION_DENIED", "insufficientPermissions",
-				"Request had insufficient authentication scopes.")
-			return
-		}
-		serve(w, r, grant)
+func denyGoogleToken(w http.ResponseWriter, err error, _ *providerGrant, scopes []string) {
+	const challenge = `Bearer realm="https://accounts.google.com/", error=`
+	if errors.Is(err, errTokenScope) {
+		w.Header().Set("WWW-Authenticate", challenge+`"insufficient_scope", scope="`+strings.Join(scopes, " ")+`"`)
+		googleError(w, http.StatusForbidden, "PERMISSION_DENIED", "insufficientPermissions",
+			"Request had insufficient authentication scopes.")
+		return
 	}
+	w.Header().Set("WWW-Authenticate", challenge+`"invalid_token"`)
+	googleError(w, http.StatusUnauthorized, "UNAUTHENTICATED", "authError",
+		"Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other "+
+			"valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.")
 }
 
 // googleError is the error envelope of Google's APIs.
@@ -90,23 +89,26 @@ func googleError(w http.ResponseWriter, status int, name, reason, message string
 	}})
 }
 
-func refuseGoogleToken(w http.ResponseWriter, status int, code, description string) {
-	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
+// calendars hold the events that were added.
+type calendars struct {
+	*provider
+	mu     sync.Mutex
+	events map[string][]map[string]any // by account
 }
 
-func (g *google) listEvents(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
-	g.mu.Lock()
+func (c *calendars) listEvents(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
+	c.mu.Lock()
 	items := append([]map[string]any{{
 		"kind": "calendar#event", "id": "welcome0000000000", "status": "confirmed", "summary": "Coffee with the team",
 		"start": map[string]string{"date": "2030-01-02"}, "end": map[string]string{"date": "2030-01-03"},
-	}}, g.events[grant.account]...)
-	g.mu.Unlock()
+	}}, c.events[grant.account]...)
+	c.mu.Unlock()
 	writeJSON(w, http.StatusOK, map[string]any{
-		"kind": "calendar#events", "summary": g.email(grant.account), "timeZone": "UTC", "accessRole": "owner", "items": items,
+		"kind": "calendar#events", "summary": c.email(grant.account), "timeZone": "UTC", "accessRole": "owner", "items": items,
 	})
 }
 
-func (g *google) addEvent(w http.ResponseWriter, r *http.Request, grant *providerGrant) {
+func (c *calendars) addEvent(w http.ResponseWriter, r *http.Request, grant *providerGrant) {
 	var event map[string]any
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&event); err != nil || event == nil {
 		googleError(w, http.StatusBadRequest, "INVALID_ARGUMENT", "parseError", "Parse Error")
@@ -117,14 +119,14 @@ func (g *google) addEvent(w http.ResponseWriter, r *http.Request, grant *provide
 		return
 	}
 	event["kind"], event["id"], event["status"] = "calendar#event", strings.ToLower(randomAlnum(26)), "confirmed"
-	g.mu.Lock()
-	g.events[grant.account] = append(g.events[grant.account], event)
-	g.mu.Unlock()
+	c.mu.Lock()
+	c.events[grant.account] = append(c.events[grant.account], event)
+	c.mu.Unlock()
 	writeJSON(w, http.StatusOK, event)
 }
 
-func (g *google) listCalendars(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
-	email := g.email(grant.account)
+func (c *calendars) list(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
+	email := c.email(grant.account)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"kind": "calendar#calendarList",
 		"items": []map[string]any{{
@@ -134,9 +136,9 @@ func (g *google) listCalendars(w http.ResponseWriter, _ *http.Request, grant *pr
 	})
 }
 
-// userInfo tells what the scopes allow; the subject is the provider user id.
-func (g *google) userInfo(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
-	person := g.personOf(grant.account)
+// googleUserInfo tells what the scopes allow; the subject is the provider user id.
+func (p *provider) googleUserInfo(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
+	person := p.personOf(grant.account)
 	out := map[string]any{"sub": grant.account}
 	if slices.Contains(grant.scopes, googleAPI+"userinfo.email") {
 		out["email"], out["email_verified"] = person.Email, *person.EmailVerified
@@ -147,24 +149,23 @@ func (g *google) userInfo(w http.ResponseWriter, _ *http.Request, grant *provide
 	writeJSON(w, http.StatusOK, out)
 }
 
-// readProfile is Auth0 asking who logged in.
-func (g *google) readProfile(ctx context.Context, token string) (profile, error) {
+func readGoogleProfile(ctx context.Context, p *provider, token string) (profile, error) {
 	var info struct {
 		Sub, Name, Email string
 		EmailVerified    bool   `json:"email_verified"`
 		GivenName        string `json:"given_name"`
 	}
-	err := g.getJSON(ctx, "/oauth2/v3/userinfo", token, &info)
+	err := p.getJSON(ctx, "/oauth2/v3/userinfo", token, &info)
 	return profile{
 		id: info.Sub, email: info.Email, emailVerified: info.EmailVerified,
 		name: info.Name, nickname: localPart(info.Email), givenName: info.GivenName,
 	}, err
 }
 
-func (g *google) serveRevoke(w http.ResponseWriter, r *http.Request) {
+func (p *provider) serveGoogleRevoke(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil || !g.revoke(r.Form.Get("token")) {
-		refuseGoogleToken(w, http.StatusBadRequest, "invalid_token", "Token expired or revoked")
+	if err := r.ParseForm(); err != nil || !p.revoke(r.Form.Get("token")) {
+		refuseToken(w, http.StatusBadRequest, "invalid_token", "Token expired or revoked")
 		return
 	}
 	writeJSON(w, http.StatusOK, struct{}{})

@@ -15,19 +15,12 @@ func (cfg *Config) loginConnections(client *Client) []Connection {
 }
 
 // social connections have a stand-in.
-func (c *Connection) social() bool { return c.Strategy == "google-oauth2" || c.Strategy == "github" }
+func (c *Connection) social() bool { return standInFor(c.Strategy) != nil }
 
 // loginScopes are what Auth0 asks the provider for at a login: the scopes set on
 // the dashboard, and those of the attributes it always or by option reads.
 func (c *Connection) loginScopes() []string {
-	basic := []string{"openid", "email", "profile"}
-	if c.Strategy == "github" {
-		basic = nil
-		if on, _ := c.Options["email"].(bool); on {
-			basic = []string{"user:email"}
-		}
-	}
-	all := slices.Concat(basic, c.scopes())
+	all := slices.Concat(standInFor(c.Strategy).loginScopes(c), c.scopes())
 	return intersect(all, all) // each once
 }
 

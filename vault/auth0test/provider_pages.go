@@ -1,7 +1,6 @@
 package auth0test
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -21,21 +20,16 @@ func (p *provider) serveConsentPage(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if kind := q.Get("response_type"); kind != "code" && (p.strategy != "github" || kind != "") {
+	if kind := q.Get("response_type"); kind != "code" && (p.openID || kind != "") {
 		redirect(w, r, target, url.Values{"error": {"unsupported_response_type"}, "state": q["state"]})
 		return
 	}
 	prompt := strings.Fields(q.Get("prompt"))
-	if p.strategy != "github" && slices.Contains(prompt, "none") {
-		// Choosing the account takes a page. GitHub does not know the word.
+	if p.openID && slices.Contains(prompt, "none") { // choosing the account takes a page
 		redirect(w, r, target, url.Values{"error": {"interaction_required"}, "state": q["state"]})
 		return
 	}
-	request := &providerRequest{
-		clientID: id, redirectURI: target, state: q.Get("state"),
-		scopes: splitScopes(q.Get("scope")), prompt: prompt,
-		offline: p.alwaysOffline || q.Get("access_type") == "offline",
-	}
+	request := &providerRequest{asked: q, scopes: noOffline(splitScopes(q.Get("scope"))), prompt: prompt}
 	key := randomID(32)
 	p.mu.Lock()
 	p.pending[key] = request
@@ -64,33 +58,30 @@ func (p *provider) serveConsent(w http.ResponseWriter, r *http.Request) {
 		writePage(w, http.StatusBadRequest, errorPage, errorView{Title: "Bad request", Text: "This page has expired. Start again."})
 		return
 	}
-	answer := url.Values{"state": {request.state}}
-	if request.state == "" {
-		answer = url.Values{}
+	answer := url.Values{}
+	if state := request.asked.Get("state"); state != "" {
+		answer.Set("state", state)
 	}
-	if !allow {
+	if allow {
+		answer.Set("code", p.newCode(request, account, intersect(r.PostForm["scope"], request.scopes)))
+	} else {
 		answer.Set("error", "access_denied")
-		redirect(w, r, request.redirectURI, answer)
-		return
 	}
-	scopes := intersect(r.PostForm["scope"], request.scopes)
-	answer.Set("code", p.newCode(request, account, scopes))
-	redirect(w, r, request.redirectURI, answer)
+	redirect(w, r, request.asked.Get("redirect_uri"), answer)
 }
 
 func (p *provider) newCode(request *providerRequest, account string, scopes []string) string {
 	code := "4/" + randomID(40)
 	g := &providerGrant{
-		consenter: consenter{account, request.clientID},
-		scopes:    p.spelling(scopes), offline: request.offline,
+		consenter: consenter{account, request.asked.Get("client_id")}, scopes: p.spelling(account, scopes),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	shown := p.consent(g, p.spelling(request.scopes)) || slices.Contains(request.prompt, "consent")
-	if p.strategy != "github" && p.tenant.cfg().Settings.GoogleRefreshToken == "consent" && !shown {
-		g.offline = false
+	consented := p.consent(g, p.spelling(account, request.scopes)) || slices.Contains(request.prompt, "consent")
+	g.offline = p.offline(p, request.asked, consented)
+	p.codes[code] = &providerCode{
+		grant: g, redirectURI: request.asked.Get("redirect_uri"), expires: time.Now().Add(10 * time.Minute),
 	}
-	p.codes[code] = &providerCode{grant: g, redirectURI: request.redirectURI, expires: time.Now().Add(10 * time.Minute)}
 	return code
 }
 
@@ -110,60 +101,43 @@ func (p *provider) serveToken(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, http.StatusUnauthorized, "invalid_client", "The OAuth client was not found.")
 		return
 	}
-	minted, ok := p.redeemAtProvider(form)
-	if !ok {
+	g, minted := p.redeemAtProvider(form)
+	if g == nil {
 		p.refuse(w, http.StatusBadRequest, "invalid_grant", "Token has been expired or revoked.")
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if p.strategy == "github" && !strings.Contains(r.Header.Get("Accept"), "json") {
-		writeForm(w, minted)
-		return
-	}
-	if p.strategy != "github" {
-		minted.TokenType = "Bearer"
-	}
-	writeJSON(w, http.StatusOK, minted)
+	p.answer(w, r, g, minted)
 }
 
-// redeemAtProvider turns a code or a refresh token into an access token.
-func (p *provider) redeemAtProvider(form params) (mintedToken, bool) {
+// redeemAtProvider turns a code or a refresh token into an access token. Without a
+// grant it is refused.
+func (p *provider) redeemAtProvider(form params) (*providerGrant, mintedToken) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if form["grant_type"] == grantRefresh {
 		g := p.refresh[form["refresh_token"]]
 		if g == nil || g.revoked {
-			return mintedToken{}, false
+			return nil, mintedToken{}
 		}
-		return p.mint(g, form["refresh_token"]), true
+		return g, p.mint(g, form["refresh_token"])
 	}
 	code := p.codes[form["code"]]
 	delete(p.codes, form["code"])
 	if code == nil || time.Now().After(code.expires) ||
 		form["client_id"] != code.grant.clientID || form["redirect_uri"] != code.redirectURI {
-		return mintedToken{}, false
+		return nil, mintedToken{}
 	}
-	return p.mint(code.grant, ""), true
+	return code.grant, p.mint(code.grant, "")
 }
 
-// writeForm is GitHub's answer to a client that does not ask for JSON.
-func writeForm(w http.ResponseWriter, m mintedToken) {
-	data, _ := json.Marshal(m)
-	var members map[string]any
-	dec := json.NewDecoder(strings.NewReader(string(data)))
-	dec.UseNumber()
-	_ = dec.Decode(&members)
-	form := url.Values{}
-	for name, value := range members {
-		switch v := value.(type) {
-		case string:
-			form.Set(name, v)
-		case json.Number:
-			form.Set(name, v.String())
-		}
-	}
-	w.Header().Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-	_, _ = w.Write([]byte(form.Encode()))
+// answerToken is RFC 6749 §5.1, and refuseToken §5.2.
+func answerToken(w http.ResponseWriter, _ *http.Request, _ *providerGrant, m mintedToken) {
+	writeJSON(w, http.StatusOK, m)
+}
+
+func refuseToken(w http.ResponseWriter, status int, code, description string) {
+	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
 }
 
 // crossSite reports a request that a browser made for another site.

@@ -99,27 +99,16 @@ func seedManagementScopes() []string {
 }
 
 func seedConnections() []Connection {
-	enabled := []string{"vault-exchange", "link-pages", "demo-agent"}
-	return []Connection{
-		{
-			ID: "con_googleoauth2seed", Name: "google-oauth2", DisplayName: "Google", Strategy: "google-oauth2",
-			Options: map[string]any{
-				"client_id": "tenant-at-google", "client_secret": "tenant-at-google-secret",
-				"email": true, "profile": true, "offline_access": true,
-				"scope": []any{"openid", "email", "profile"},
-			},
-			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{true},
-		},
-		{
-			ID: "con_githubseed000000", Name: "github", DisplayName: "GitHub", Strategy: "github",
-			Options: map[string]any{
-				"client_id": "tenant-at-github", "client_secret": "tenant-at-github-secret",
-				"email": true,
-				"scope": []any{"read:user"},
-			},
-			EnabledClients: enabled, ConnectedAccounts: &Active{true}, Authentication: &Active{true},
-		},
+	var out []Connection
+	for _, p := range standIns {
+		c := p.seed()
+		c.Strategy, c.DisplayName = p.strategy, p.name
+		c.Options["client_id"], c.Options["client_secret"] = p.credentials(&c)
+		c.EnabledClients = []string{"vault-exchange", "link-pages", "demo-agent"}
+		c.ConnectedAccounts, c.Authentication = &Active{true}, &Active{true}
+		out = append(out, c)
 	}
+	return out
 }
 
 func seedUsers() []User {

@@ -3,7 +3,6 @@ package auth0test
 import (
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 // goToProvider sends the browser to the provider of a connection to log in
@@ -11,15 +10,14 @@ import (
 // this browser only.
 func (t *Tenant) goToProvider(w http.ResponseWriter, r *http.Request, tx *transaction, c *Connection) {
 	tx.via = c
+	p := t.providers[c.Strategy]
 	scopes := append(c.loginScopes(), splitScopes(tx.connScope)...)
-	q := url.Values{"scope": {strings.Join(intersect(scopes, scopes), " ")}, "state": {t.park(tx, atProvider)}}
-	if t.cfg().Settings.OfflineAccess == "always" || c.offline() {
-		q.Set("access_type", "offline")
-	}
+	q := url.Values{"state": {t.park(tx, atProvider)}}
+	p.ask(q, intersect(scopes, scopes), t.cfg().Settings.OfflineAccess == "always" || c.offline())
 	if tx.hint != "" {
 		q.Set("login_hint", tx.hint)
 	}
-	http.Redirect(w, r, t.providers[c.Strategy].authorizeURL(c, q), http.StatusFound)
+	http.Redirect(w, r, p.authorizeURL(c, q), http.StatusFound)
 }
 
 // serveProviderCallback is where providers send the browser back to Auth0, from
@@ -51,7 +49,7 @@ func (t *Tenant) finishSocialLogin(w http.ResponseWriter, r *http.Request, tx *t
 		tx.fail(w, r, refuse(0, "server_error", "The provider did not accept the code"))
 		return
 	}
-	who, err := p.readProfile(r.Context(), tokens.access)
+	who, err := p.readProfile(r.Context(), p, tokens.access)
 	if err != nil {
 		tx.fail(w, r, refuse(0, "server_error", "The provider did not tell who logged in"))
 		return

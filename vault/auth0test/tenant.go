@@ -17,6 +17,9 @@ type URLs struct {
 	Issuer, Google, GitHub string
 }
 
+// standIns are in the order of the stand-ins.
+func (u *URLs) standIns() []*string { return []*string{&u.Google, &u.GitHub} }
+
 // Tenant is an Auth0 tenant with its two provider stand-ins. Make one with
 // [New], or with [NewServer] or [Listen] to have it listen. Its methods may be
 // called from several goroutines.
@@ -43,10 +46,10 @@ type Tenant struct {
 // New builds a tenant that does not listen; Handler, Google and GitHub serve
 // it. The issuer is always the given one, whatever a request's Host says.
 func New(cfg Config, urls URLs) (*Tenant, error) {
-	var err error
-	for name, s := range map[string]*string{"issuer": &urls.Issuer, "google": &urls.Google, "github": &urls.GitHub} {
-		if *s, err = normalize(*s); err != nil {
-			return nil, fmt.Errorf("auth0test: the %s URL: %w", name, err)
+	for _, u := range append(urls.standIns(), &urls.Issuer) {
+		var err error
+		if *u, err = normalize(*u); err != nil {
+			return nil, fmt.Errorf("auth0test: %w", err)
 		}
 	}
 	base := urls.Issuer
@@ -68,10 +71,10 @@ func New(cfg Config, urls URLs) (*Tenant, error) {
 		opaque:       map[string]*opaqueToken{},
 		connecting:   map[string]*connectSession{},
 		pushed:       map[string]pushedRequest{},
+		providers:    map[string]*provider{},
 	}
-	t.providers = map[string]*provider{
-		"google-oauth2": newGoogle(t, urls.Google),
-		"github":        newGitHub(t, urls.GitHub),
+	for i, s := range standIns {
+		t.providers[s.strategy] = t.newProvider(s, *urls.standIns()[i])
 	}
 	t.directory.current.Store(&expanded)
 	t.handler = t.routes()
@@ -122,10 +125,10 @@ func (t *Tenant) Issuer() string { return t.base + "/" }
 func (t *Tenant) Handler() http.Handler { return t.handler }
 
 // Google serves the Google stand-in.
-func (t *Tenant) Google() http.Handler { return t.providers["google-oauth2"].handler }
+func (t *Tenant) Google() http.Handler { return t.providers[google.strategy].handler }
 
 // GitHub serves the GitHub stand-in.
-func (t *Tenant) GitHub() http.Handler { return t.providers["github"].handler }
+func (t *Tenant) GitHub() http.Handler { return t.providers[github.strategy].handler }
 
 func (t *Tenant) routes() http.Handler {
 	auth0 := http.NewServeMux()

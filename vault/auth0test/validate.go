@@ -122,7 +122,7 @@ func (cfg *Config) checkConnections() error {
 		if err := unique(seen, "connection", c.Name); err != nil {
 			return err
 		}
-		if err := oneOf(fmt.Sprintf("connection %q: strategy", c.Name), c.Strategy, "google-oauth2", "github", "auth0"); err != nil {
+		if err := oneOf(fmt.Sprintf("connection %q: strategy", c.Name), c.Strategy, append(strategies(), databaseProvider)...); err != nil {
 			return err
 		}
 		for _, id := range c.EnabledClients {
@@ -136,7 +136,7 @@ func (cfg *Config) checkConnections() error {
 
 func (cfg *Config) checkUsers() error {
 	for _, a := range cfg.ProviderAccounts {
-		if err := oneOf(fmt.Sprintf("provider account %q: strategy", a.Account), a.Strategy, "google-oauth2", "github"); err != nil {
+		if err := oneOf(fmt.Sprintf("provider account %q: strategy", a.Account), a.Strategy, strategies()...); err != nil {
 			return err
 		}
 	}
