@@ -1,7 +1,9 @@
 // Command tenant runs a local Auth0 tenant with stand-ins for Google and
-// GitHub, so that Token Vault can be tried without any account anywhere.
+// GitHub, and if asked for Microsoft and Slack, so that Token Vault can be tried
+// without any account anywhere.
 //
-//	go run ./examples/tenant [-listen 127.0.0.1:8484] [-google 127.0.0.1:8485] [-github 127.0.0.1:8486] [-config tenant.json] [-tls [-cert tenant.pem]]
+//	go run ./examples/tenant [-listen 127.0.0.1:8484] [-google 127.0.0.1:8485] [-github 127.0.0.1:8486]
+//		[-microsoft 127.0.0.1:8487] [-slack 127.0.0.1:8488] [-config tenant.json] [-tls [-cert tenant.pem]]
 //
 // It is ready when /.well-known/openid-configuration answers 200. The printed
 // export lines are what the top-level Caddyfile needs. A config file replaces
@@ -45,9 +47,21 @@ func main() {
 
 // options are what the flags say.
 type options struct {
-	listen, google, github string
-	config, cert           string
-	tls, printConfig       bool
+	listen, google, github, microsoft, slack string
+	config, cert                             string
+	tls, printConfig                         bool
+}
+
+// seeds are the built-in configuration, with a connection for each stand-in.
+func (o *options) seeds() auth0test.Config {
+	var further []string
+	if o.microsoft != "" {
+		further = append(further, "windowslive")
+	}
+	if o.slack != "" {
+		further = append(further, "oauth2")
+	}
+	return auth0test.Seeds(further...)
 }
 
 // errUsage is a mistake in the flags, which the flag package has reported.
@@ -59,6 +73,8 @@ func parseFlags(args []string, errOut io.Writer) (o options, err error) {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8484", "address of the tenant; the issuer is http://<address>/, or https:// with -tls")
 	flags.StringVar(&o.google, "google", "127.0.0.1:8485", "address of the Google stand-in")
 	flags.StringVar(&o.github, "github", "127.0.0.1:8486", "address of the GitHub stand-in")
+	flags.StringVar(&o.microsoft, "microsoft", "", "address of the Microsoft stand-in, with the connection windowslive; default: there is none")
+	flags.StringVar(&o.slack, "slack", "", "address of the Slack stand-in, with the connection sign-in-with-slack; default: there is none")
 	flags.StringVar(&o.config, "config", "", "tenant.json; replaces the built-in users, clients and connections")
 	flags.BoolVar(&o.tls, "tls", false, "speak https, with a certificate made now")
 	flags.StringVar(&o.cert, "cert", "", "file to write that certificate to, in PEM")
@@ -83,9 +99,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	if o.printConfig {
-		return printConfig(out)
+		return printConfig(out, o.seeds())
 	}
-	cfg := auth0test.Seeds()
+	cfg := o.seeds()
 	if o.config != "" {
 		if cfg, err = readConfig(o.config); err != nil {
 			return err
@@ -95,7 +111,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if o.tls {
 		start = auth0test.ListenTLS
 	}
-	server, err := start(cfg, o.listen, o.google, o.github)
+	server, err := start(cfg, o.listen, o.google, o.github, o.microsoft, o.slack)
 	if err != nil {
 		return err
 	}

@@ -164,3 +164,24 @@ func TestProgramRefusesMistakes(t *testing.T) {
 		}
 	}
 }
+
+func TestProgramStartsTheStandInsThatAreAskedFor(t *testing.T) {
+	microsoft, slack := free(t), free(t)
+	out, _ := start(t, free(t), "-microsoft", microsoft, "-slack", slack)
+	for _, want := range []string{"export MICROSOFT_UPSTREAM=http://" + microsoft + "\n", "export SLACK_UPSTREAM=http://" + slack + "\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("not printed: %s", want)
+		}
+	}
+	if out, _ := start(t, free(t)); strings.Contains(out.String(), "MICROSOFT") || strings.Contains(out.String(), "SLACK") {
+		t.Errorf("nobody asked: %s", out)
+	}
+	for flag, connection := range map[string]string{"-microsoft": `"windowslive"`, "-slack": `"sign-in-with-slack"`} {
+		for asked, args := range map[bool][]string{true: {flag, slack, "-print-config"}, false: {"-print-config"}} {
+			var config bytes.Buffer
+			if err := run(t.Context(), args, &config, &config); err != nil || strings.Contains(config.String(), connection) != asked {
+				t.Errorf("%v: %v, %s", args, err, config.String())
+			}
+		}
+	}
+}

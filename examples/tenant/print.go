@@ -17,8 +17,11 @@ func printTenant(out io.Writer, s *auth0test.Server, cert string) {
 	cfg := s.Config()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "Auth0 tenant\t%s\n", s.Issuer())
-	fmt.Fprintf(w, "Google stand-in\t%s\n", s.GoogleURL)
-	fmt.Fprintf(w, "GitHub stand-in\t%s\n", s.GitHubURL)
+	for _, p := range standIns(s) {
+		if p.url != "" {
+			fmt.Fprintf(w, "%s stand-in\t%s\n", p.name, p.url)
+		}
+	}
 	fmt.Fprintln(w, "\nUSER\tLOGIN\tPASSWORD")
 	for _, u := range cfg.Users {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", u.UserID, login(u), u.Password)
@@ -45,6 +48,13 @@ func printTenant(out io.Writer, s *auth0test.Server, cert string) {
 	}
 }
 
+// A standIn is a provider's, and empty where it does not listen.
+type standIn struct{ name, url string }
+
+func standIns(s *auth0test.Server) []standIn {
+	return []standIn{{"Google", s.GoogleURL}, {"GitHub", s.GitHubURL}, {"Microsoft", s.MicrosoftURL}, {"Slack", s.SlackURL}}
+}
+
 // printTrust says how programs come to trust the tenant's certificate, if it has
 // one. It returns how curl does.
 func printTrust(out io.Writer, s *auth0test.Server, cert string) (curl string) {
@@ -65,11 +75,11 @@ export SSL_CERT_FILE=%[1]s
 }
 
 // printConfig prints the built-in configuration, to begin one's own with.
-func printConfig(out io.Writer) error {
+func printConfig(out io.Writer, cfg auth0test.Config) error {
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(auth0test.Seeds())
+	return encoder.Encode(cfg)
 }
 
 func login(u auth0test.User) string {
@@ -104,7 +114,7 @@ func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
 			agent = c
 		}
 	}
-	return [][2]string{
+	out := [][2]string{
 		{"AUTH0_DOMAIN", s.URL},
 		{"AUTH0_AUDIENCE", exchange.ResourceServerIdentifier},
 		{"AUTH0_CLIENT_ID", exchange.ClientID},
@@ -115,9 +125,11 @@ func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
 		{"AUTH0_MANAGEMENT_CLIENT_SECRET", management.ClientSecret},
 		{"AGENT_CLIENT_ID", agent.ClientID},
 		{"LINK_ORIGIN", "http://localhost:8080"},
-		{"GOOGLE_UPSTREAM", s.GoogleURL},
-		{"GITHUB_UPSTREAM", s.GitHubURL},
 	}
+	for _, p := range standIns(s) {
+		out = append(out, [2]string{strings.ToUpper(p.name) + "_UPSTREAM", p.url})
+	}
+	return out
 }
 
 func hasGrant(cfg auth0test.Config, clientID, audience string) bool {

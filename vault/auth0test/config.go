@@ -215,11 +215,11 @@ type Connection struct {
 	ID          string `json:"id,omitempty"`
 	Name        string `json:"name"`
 	DisplayName string `json:"display_name,omitempty"`
-	// Strategy is google-oauth2 or github, which pick the stand-in, or auth0
-	// for the database the users live in.
+	// Strategy picks the stand-in: google-oauth2, github, windowslive for Microsoft,
+	// oauth2 for Slack. Or it is auth0, for the database the users live in.
 	Strategy string `json:"strategy"`
 	// Options are the strategy's. Used here: client_id, client_secret, scope
-	// (a list), offline_access.
+	// (a list; a text for oauth2), offline_access.
 	Options map[string]any `json:"options,omitempty"`
 	// EnabledClients may use the connection.
 	EnabledClients []string `json:"enabled_clients"`

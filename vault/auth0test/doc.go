@@ -1,5 +1,5 @@
-// Package auth0test is an Auth0 tenant on loopback, with stand-ins for Google
-// and GitHub, for tests, demos and your own tests. It does what Token Vault
+// Package auth0test is an Auth0 tenant on loopback, with stand-ins for Google,
+// GitHub, Microsoft and Slack, for tests, demos and your own tests. It does what Token Vault
 // needs: logins, the token endpoint with the vault exchange, the My Account
 // API's connected accounts, and the Management API as far as it is about them.
 // What Auth0 refuses it refuses too, with Auth0's answers; it never bends a rule to
@@ -50,11 +50,16 @@
 // At the stand-ins: consent page, token endpoint and a few API methods under
 // the providers' real paths, erring in the providers' style:
 //
-//	Google   /o/oauth2/v2/auth  /token  /revoke  /oauth2/v3/userinfo
-//	         /calendar/v3/calendars/primary/events (GET, POST)
-//	         /calendar/v3/users/me/calendarList
-//	GitHub   /login/oauth/authorize  /login/oauth/access_token
-//	         /user  /user/emails  /user/repos
+//	Google     /o/oauth2/v2/auth  /token  /revoke  /oauth2/v3/userinfo
+//	           /calendar/v3/calendars/primary/events (GET, POST)
+//	           /calendar/v3/users/me/calendarList
+//	GitHub     /login/oauth/authorize  /login/oauth/access_token
+//	           /user  /user/emails  /user/repos
+//	Microsoft  /common/oauth2/v2.0/authorize  /common/oauth2/v2.0/token
+//	           /v1.0/me  /v1.0/me/messages
+//	Slack      /oauth/v2_user/authorize  /api/oauth.v2.user.access
+//	           /api/auth.test  /api/conversations.list  /api/chat.postMessage
+//	           /api/openid.connect.userInfo
 //
 // Google spells the scopes email and profile out and issues a refresh token
 // only when the connection's options have offline_access. The real one does so
@@ -65,6 +70,15 @@
 // GitHub takes no notice of that one. GitHub behaves as a
 // GitHub App with expiring user tokens: comma-separated scopes, a refresh token
 // always, good once.
+//
+// Microsoft (strategy windowslive) issues a refresh token for the scope
+// offline_access, which no answer has; each refresh brings a new one. Its answers
+// spell the scopes of Graph by the kind of account: User.Read for a personal one,
+// https://graph.microsoft.com/User.Read for one of an organization, whose id is a
+// GUID. Slack (strategy oauth2: it is a custom social connection, which Auth0 calls
+// sign-in-with-slack) is an app with token rotation: comma-separated scopes, a
+// refresh token always, good once. It refuses with status 200 and {"ok":false}; a
+// revoked token is told by token_revoked, and by no status.
 //
 // # Logins
 //
@@ -105,8 +119,9 @@
 //
 // A provider account is named by the provider's user id, which login_hint
 // matches. The account that a stand-in has for one of the tenant's users is a
-// number made from the provider's name and the user's e-mail address: 21
-// digits at Google, 8 at GitHub. The consent page offers those, and what
+// id made from the provider's name and the user's e-mail address: 21 digits at
+// Google, 8 at GitHub, a GUID at Microsoft (16 hexadecimal digits for addresses at
+// outlook.com and the like), team and user at Slack. The consent page offers those, and what
 // [Config].ProviderAccounts lists, where addresses may be unverified. Whatever
 // else is posted, or given to [Tenant.Connect], is taken as the id of another
 // account, with a verified address. Accounts have no passwords: choosing one is
@@ -221,7 +236,7 @@
 //	                                   connecting an account
 //	management.go, management_*.go, users.go, identities.go
 //	                                   the Management API
-//	provider.go, provider_pages.go, provider_profile.go, google.go, github.go, transport.go
+//	provider.go, provider_pages.go, provider_profile.go, google.go, github.go, microsoft.go, slack.go, transport.go
 //	                                   the stand-ins
 //	controls.go                        the controls
 //	answers.go                         every byte that goes out, and every refusal

@@ -26,6 +26,7 @@ var google = standIn{
 			"email": true, "profile": true, "offline_access": true, "scope": []any{"openid", "email", "profile"},
 		}}
 	},
+	complete:    completeGoogle,
 	account:     func(_ string, sum [sha256.Size]byte) string { return digits(21, sum) },
 	loginScopes: func(*Connection) []string { return []string{"openid", "email", "profile"} },
 	askOffline:  func(q url.Values) { q.Set("access_type", "offline") },
@@ -37,6 +38,31 @@ var google = standIn{
 	answer:   answerToken, refuse: refuseToken,
 	api: googleMethods, deny: denyGoogleToken,
 	readProfile: readGoogleProfile,
+}
+
+// completeGoogle fills in what Auth0 adds to a connection's options.
+func completeGoogle(options map[string]any) map[string]any {
+	sent := googleScopes(options, "profile", "calendar")
+	options = withDefaults(options, map[string]any{"email": true, "profile": true})
+	options["scope"] = sent
+	options["scope"] = googleScopes(options, "email", "profile")
+	return options
+}
+
+// googleScopes are the scopes that are there, and those that the switches among
+// the options stand for.
+func googleScopes(options map[string]any, switches ...string) []any {
+	scopes, _ := options["scope"].([]any)
+	for _, name := range switches {
+		scope := any(name)
+		if name == "calendar" {
+			scope = "https://www.googleapis.com/auth/calendar"
+		}
+		if on, _ := options[name].(bool); on && !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
 }
 
 func googleMethods(p *provider, mux *http.ServeMux) {

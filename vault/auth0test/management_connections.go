@@ -66,30 +66,12 @@ func (c *Connection) completeOptions() {
 			},
 			"brute_force_protection": true,
 		})
-	case "google-oauth2":
-		sent := googleScopes(c.Options, "profile", "calendar")
-		c.Options = withDefaults(c.Options, map[string]any{"email": true, "profile": true})
-		c.Options["scope"] = sent
-		c.Options["scope"] = googleScopes(c.Options, "email", "profile")
 	default:
+		if p := standInFor(c.Strategy); p != nil && p.complete != nil {
+			c.Options = p.complete(c.Options)
+		}
 		c.Options = withDefaults(c.Options, map[string]any{"scope": []any{}})
 	}
-}
-
-// googleScopes are the scopes that are there, and those that the switches among
-// the options stand for.
-func googleScopes(options map[string]any, switches ...string) []any {
-	scopes, _ := options["scope"].([]any)
-	for _, name := range switches {
-		scope := any(name)
-		if name == "calendar" {
-			scope = "https://www.googleapis.com/auth/calendar"
-		}
-		if on, _ := options[name].(bool); on && !slices.Contains(scopes, scope) {
-			scopes = append(scopes, scope)
-		}
-	}
-	return scopes
 }
 
 func withDefaults(options, defaults map[string]any) map[string]any {

@@ -17,7 +17,7 @@ import (
 )
 
 // standIns are the providers that there are. Addresses and URLs come in this order.
-var standIns = []*standIn{&google, &github}
+var standIns = []*standIn{&google, &github, &microsoft, &slack}
 
 // strategies are those that have one.
 func strategies() []string {
@@ -54,8 +54,11 @@ type standIn struct {
 	separator                   string // between scopes in answers
 	scopeHeaders                string // separator in X-OAuth-Scopes; empty: no such headers
 
+	extra bool // among the seeds only for who asks
 	// seed is the connection among the seeds, as far as it is special.
 	seed func() Connection
+	// complete fills in what Auth0 adds to a connection's options; may be nil.
+	complete func(options map[string]any) map[string]any
 	// account is the id that somebody with this e-mail address has; sum is of the
 	// address, and another one at each provider.
 	account func(email string, sum [sha256.Size]byte) string

@@ -11,7 +11,7 @@ import (
 
 // ProviderAccount is somebody's account at a stand-in.
 type ProviderAccount struct {
-	// Strategy says which stand-in: google-oauth2 or github.
+	// Strategy says which stand-in: the strategy of the connections it serves.
 	Strategy string `json:"strategy"`
 	// Account is the provider's user id.
 	Account string `json:"account"`
@@ -86,7 +86,7 @@ func (p *provider) knownAccounts(hint string) []accountView {
 	}
 	for _, u := range p.tenant.cfg().Users {
 		if own, isOwn := strings.CutPrefix(u.UserID, p.strategy+"|"); isOwn {
-			add(own, u.Email)
+			add(own[strings.LastIndexByte(own, '|')+1:], u.Email)
 		} else {
 			add(p.accountID(u.Email), u.Email)
 		}

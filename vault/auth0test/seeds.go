@@ -1,15 +1,19 @@
 package auth0test
 
+import "slices"
+
 // Seeds is the tenant that runs without a config file: two users, an agent's
 // client, the Custom API client that does the exchange, the regular web
 // application of the link pages, a machine for the Management API, and two
-// connections. Every call returns a fresh copy, to be changed at will.
-func Seeds() Config {
+// connections, google-oauth2 and github; and those of further strategies that are
+// named (windowslive; oauth2, which is Slack). Every call returns a fresh copy, to be
+// changed at will.
+func Seeds(strategies ...string) Config {
 	return Config{
 		ResourceServers: seedResourceServers(),
 		Clients:         seedClients(),
 		ClientGrants:    seedClientGrants(),
-		Connections:     seedConnections(),
+		Connections:     seedConnections(strategies),
 		Users:           seedUsers(),
 		Settings: Settings{Organizations: []Organization{{
 			ID: "org_example", Name: "example", DisplayName: "Example Inc.",
@@ -98,9 +102,12 @@ func seedManagementScopes() []string {
 	return scopes
 }
 
-func seedConnections() []Connection {
+func seedConnections(further []string) []Connection {
 	var out []Connection
 	for _, p := range standIns {
+		if p.extra && !slices.Contains(further, p.strategy) {
+			continue
+		}
 		c := p.seed()
 		c.Strategy, c.DisplayName = p.strategy, p.name
 		c.Options["client_id"], c.Options["client_secret"] = p.credentials(&c)

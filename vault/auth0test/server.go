@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -14,27 +15,30 @@ import (
 // stand-in.
 type Server struct {
 	*Tenant
-	// URL, GoogleURL and GitHubURL are base URLs without a slash at the end.
-	URL, GoogleURL, GitHubURL string
+	// URL and the others are base URLs without a slash at the end. That of a
+	// stand-in that does not listen is empty.
+	URL, GoogleURL, GitHubURL, MicrosoftURL, SlackURL string
 
 	servers     []*http.Server
 	certificate *x509.Certificate
 	client      *http.Client
 }
 
-// NewServer starts a tenant on three free loopback ports. Like
+// NewServer starts a tenant and all stand-ins on free loopback ports. Like
 // httptest.NewServer it panics when it cannot; the caller closes it.
 func NewServer(cfg Config) *Server { return mustListen(Listen, cfg) }
 
-// Listen starts a tenant on the given addresses. The issuer is "http://", the
-// tenant's address as it was bound, without the port that the scheme implies, and "/".
-func Listen(cfg Config, tenantAddr, googleAddr, githubAddr string) (*Server, error) {
-	return listen(cfg, nil, tenantAddr, googleAddr, githubAddr)
+// Listen starts a tenant on the given address. The issuer is "http://", that
+// address as it was bound, without the port that the scheme implies, and "/". The
+// other addresses are those of the stand-ins for Google, GitHub, Microsoft and Slack,
+// in this order; without one, a stand-in does not listen.
+func Listen(cfg Config, tenantAddr string, standInAddrs ...string) (*Server, error) {
+	return listen(cfg, nil, tenantAddr, standInAddrs)
 }
 
-func mustListen(listen func(cfg Config, tenantAddr, googleAddr, githubAddr string) (*Server, error), cfg Config) *Server {
+func mustListen(listen func(cfg Config, tenantAddr string, standInAddrs ...string) (*Server, error), cfg Config) *Server {
 	const free = "127.0.0.1:0"
-	s, err := listen(cfg, free, free, free)
+	s, err := listen(cfg, free, slices.Repeat([]string{free}, len(standIns))...)
 	if err != nil {
 		panic(err)
 	}
@@ -42,34 +46,50 @@ func mustListen(listen func(cfg Config, tenantAddr, googleAddr, githubAddr strin
 }
 
 // listen speaks TLS if there is a certificate.
-func listen(cfg Config, certificate *tls.Certificate, addrs ...string) (*Server, error) {
-	var listeners []net.Listener
+func listen(cfg Config, certificate *tls.Certificate, tenantAddr string, standInAddrs []string) (*Server, error) {
+	listeners := make([]net.Listener, 1+len(standIns)) // the tenant's first
 	closeAll := func() {
 		for _, l := range listeners {
-			_ = l.Close()
+			if l != nil {
+				_ = l.Close()
+			}
 		}
 	}
-	var urls [3]string
-	for i, addr := range addrs {
+	if len(standInAddrs) > len(standIns) {
+		return nil, fmt.Errorf("auth0test: %d addresses for %d stand-ins", len(standInAddrs), len(standIns))
+	}
+	var urls URLs
+	at := append([]*string{&urls.Issuer}, urls.standIns()...)
+	for i, addr := range append([]string{tenantAddr}, standInAddrs...) {
+		if addr == "" && i > 0 {
+			continue
+		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			closeAll()
-			what := []string{"tenant", "Google stand-in", "GitHub stand-in"}[i]
+			what := "tenant"
+			if i > 0 {
+				what = standIns[i-1].name + " stand-in"
+			}
 			return nil, fmt.Errorf("auth0test: the %s cannot listen: %w", what, err)
 		}
-		listeners = append(listeners, l)
-		urls[i] = listenURL(addr, l, certificate != nil)
+		listeners[i], *at[i] = l, listenURL(addr, l, certificate != nil)
 	}
-	s := &Server{URL: urls[0], GoogleURL: urls[1], GitHubURL: urls[2]}
-	t, err := New(cfg, URLs{Issuer: s.URL, Google: s.GoogleURL, GitHub: s.GitHubURL})
+	t, err := New(cfg, urls)
 	if err != nil {
 		closeAll()
 		return nil, err
 	}
-	s.Tenant = t
+	s := &Server{
+		Tenant: t, URL: urls.Issuer,
+		GoogleURL: urls.Google, GitHubURL: urls.GitHub, MicrosoftURL: urls.Microsoft, SlackURL: urls.Slack,
+	}
 	s.trust(certificate)
-	for i, h := range []http.Handler{t.Handler(), t.Google(), t.GitHub()} {
-		s.serve(listeners[i], h, certificate)
+	s.serve(listeners[0], t.Handler(), certificate)
+	for i, p := range standIns {
+		if l := listeners[i+1]; l != nil {
+			s.serve(l, t.providers[p.strategy].handler, certificate)
+		}
 	}
 	return s, nil
 }

@@ -73,19 +73,29 @@ func (t *Tenant) finishSocialLogin(w http.ResponseWriter, r *http.Request, tx *t
 // identity it is; an e-mail address finds nobody.
 func (t *Tenant) socialUser(c *Connection, who profile) (userID string, err error) {
 	err = t.change(func(cfg *Config) error {
-		u := cfg.userByIdentity(c.Strategy, who.id)
+		id := c.identityOf(who.id)
+		u := cfg.userByIdentity(c.Strategy, id)
 		if u == nil {
 			cfg.Users = append(cfg.Users, User{
-				UserID:     c.Strategy + "|" + who.id,
-				Identities: []Identity{{Connection: c.Name, Provider: c.Strategy, UserID: who.id, IsSocial: true}},
+				UserID:     c.Strategy + "|" + id,
+				Identities: []Identity{{Connection: c.Name, Provider: c.Strategy, UserID: id, IsSocial: true}},
 			})
 			u = &cfg.Users[len(cfg.Users)-1]
 		}
-		if u.UserID == c.Strategy+"|"+who.id {
+		if u.UserID == c.Strategy+"|"+id {
 			who.copyTo(u)
 		}
 		userID = u.UserID
 		return nil
 	})
 	return userID, err
+}
+
+// identityOf is an account as the id of an identity: of a custom social connection
+// it begins with the connection's name.
+func (c *Connection) identityOf(account string) string {
+	if c.Strategy == "oauth2" {
+		return c.Name + "|" + account
+	}
+	return account
 }

@@ -12,15 +12,18 @@ import (
 )
 
 // URLs are where the tenant and its stand-ins can be reached. A slash at the
-// end, or the port that the scheme implies, makes no difference.
+// end, or the port that the scheme implies, makes no difference. A stand-in without
+// a URL is known to the tenant, and to nobody's browser.
 type URLs struct {
-	Issuer, Google, GitHub string
+	Issuer, Google, GitHub, Microsoft, Slack string
 }
 
 // standIns are in the order of the stand-ins.
-func (u *URLs) standIns() []*string { return []*string{&u.Google, &u.GitHub} }
+func (u *URLs) standIns() []*string {
+	return []*string{&u.Google, &u.GitHub, &u.Microsoft, &u.Slack}
+}
 
-// Tenant is an Auth0 tenant with its two provider stand-ins. Make one with
+// Tenant is an Auth0 tenant with its provider stand-ins. Make one with
 // [New], or with [NewServer] or [Listen] to have it listen. Its methods may be
 // called from several goroutines.
 type Tenant struct {
@@ -43,9 +46,12 @@ type Tenant struct {
 	pushed       map[string]pushedRequest // by request_uri
 }
 
-// New builds a tenant that does not listen; Handler, Google and GitHub serve
-// it. The issuer is always the given one, whatever a request's Host says.
+// New builds a tenant that does not listen; Handler, Google, GitHub, Microsoft and
+// Slack serve it. The issuer is always the given one, whatever a request's Host says.
 func New(cfg Config, urls URLs) (*Tenant, error) {
+	for i, u := range urls.standIns() {
+		setDefault(u, "http://"+strings.ToLower(standIns[i].name)+".invalid")
+	}
 	for _, u := range append(urls.standIns(), &urls.Issuer) {
 		var err error
 		if *u, err = normalize(*u); err != nil {
@@ -129,6 +135,12 @@ func (t *Tenant) Google() http.Handler { return t.providers[google.strategy].han
 
 // GitHub serves the GitHub stand-in.
 func (t *Tenant) GitHub() http.Handler { return t.providers[github.strategy].handler }
+
+// Microsoft serves the Microsoft stand-in: sign-in and Microsoft Graph.
+func (t *Tenant) Microsoft() http.Handler { return t.providers[microsoft.strategy].handler }
+
+// Slack serves the Slack stand-in.
+func (t *Tenant) Slack() http.Handler { return t.providers[slack.strategy].handler }
 
 func (t *Tenant) routes() http.Handler {
 	auth0 := http.NewServeMux()

@@ -22,12 +22,16 @@ func NewTLSServer(cfg Config) *Server { return mustListen(ListenTLS, cfg) }
 // ListenTLS is [Listen] over https. The certificate is made for this server and
 // signed by itself: it is good for 127.0.0.1, ::1, localhost and the hosts of the
 // given addresses, for a year. Its key never leaves the process.
-func ListenTLS(cfg Config, tenantAddr, googleAddr, githubAddr string) (*Server, error) {
-	certificate, err := newCertificate("127.0.0.1", "::1", "localhost", listenHost(tenantAddr), listenHost(googleAddr), listenHost(githubAddr))
+func ListenTLS(cfg Config, tenantAddr string, standInAddrs ...string) (*Server, error) {
+	hosts := []string{"127.0.0.1", "::1", "localhost"}
+	for _, addr := range append(standInAddrs, tenantAddr) {
+		hosts = append(hosts, listenHost(addr))
+	}
+	certificate, err := newCertificate(hosts...)
 	if err != nil {
 		return nil, fmt.Errorf("auth0test: no certificate: %w", err)
 	}
-	return listen(cfg, certificate, tenantAddr, googleAddr, githubAddr)
+	return listen(cfg, certificate, tenantAddr, standInAddrs)
 }
 
 // Certificate returns what clients of this server have to trust; nil if it speaks

@@ -125,6 +125,9 @@ func (cfg *Config) checkConnections() error {
 		if err := oneOf(fmt.Sprintf("connection %q: strategy", c.Name), c.Strategy, append(strategies(), databaseProvider)...); err != nil {
 			return err
 		}
+		if at := c.option("authorizationURL", ""); c.Strategy == slack.strategy && at != "" && !strings.HasPrefix(at, "https://slack.com/") {
+			return fmt.Errorf("connection %q: %s has no stand-in; of strategy oauth2 only https://slack.com/ has", c.Name, at)
+		}
 		for _, id := range c.EnabledClients {
 			if cfg.client(id) == nil {
 				return fmt.Errorf("connection %q: no client %q", c.Name, id)
@@ -221,16 +224,21 @@ func (c *Connection) option(name, fallback string) string {
 	return fallback
 }
 
-// scopes are the ones set on the dashboard.
+// scopes are the ones set on the dashboard: a list, or for a custom social
+// connection a text.
 func (c *Connection) scopes() []string {
-	list, _ := c.Options["scope"].([]any)
 	var out []string
-	for _, v := range list {
-		if s, ok := v.(string); ok && s != "offline_access" {
-			out = append(out, s)
+	switch set := c.Options["scope"].(type) {
+	case string:
+		out = splitScopes(set)
+	case []any:
+		for _, v := range set {
+			if s, ok := v.(string); ok {
+				out = append(out, s)
+			}
 		}
 	}
-	return out
+	return noOffline(out)
 }
 
 // offline reports whether the operator asked the provider for refresh tokens.
