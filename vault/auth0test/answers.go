@@ -138,7 +138,21 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
+// writePage writes a page for people, which no other page may frame.
 func writePage(w http.ResponseWriter, status int, page *template.Template, data any) {
+	w.Header().Set("X-Frame-Options", "DENY")
+	writeHTML(w, status, page, data, "style-src 'unsafe-inline'; frame-ancestors 'none'")
+}
+
+// writeScriptPage writes a page whose script passes an answer on. Only the given
+// origin may frame it.
+func writeScriptPage(w http.ResponseWriter, page *template.Template, view answerView, framedBy string) {
+	setDefault(&framedBy, "'none'")
+	view.Nonce = randomID(22)
+	writeHTML(w, http.StatusOK, page, view, "script-src 'nonce-"+view.Nonce+"'; frame-ancestors "+framedBy)
+}
+
+func writeHTML(w http.ResponseWriter, status int, page *template.Template, data any, policy string) {
 	var text strings.Builder
 	if err := page.Execute(&text, data); err != nil {
 		panic(err) // the templates are this package's
@@ -146,8 +160,7 @@ func writePage(w http.ResponseWriter, status int, page *template.Template, data 
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; "+policy)
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text.String()))
 }

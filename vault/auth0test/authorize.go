@@ -45,7 +45,7 @@ func (t *Tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// identify finds the client and where its answers may go. Auth0 never
+// identify finds the client and where, and how, its answers may go. Auth0 never
 // redirects to a URL that is not among the client's callbacks: a refusal is for
 // a page.
 func (t *Tenant) identify(tx *transaction, q url.Values) *oauthError {
@@ -67,6 +67,11 @@ func (t *Tenant) identify(tx *transaction, q url.Values) *oauthError {
 		return refuse(http.StatusForbidden, "Callback URL mismatch.",
 			"The provided redirect_uri is not in the list of allowed callback URLs. "+
 				"Please go to the Application Settings page and make sure you are sending a valid callback url from your application.")
+	}
+	tx.mode = q.Get("response_mode")
+	if tx.mode == modeWebMessage && !tx.client.mayTell(originOf(tx.redirectURI)) {
+		return refuse(http.StatusForbidden, "invalid_request",
+			"The specified redirect_uri '%s' does not have a registered origin.", tx.redirectURI)
 	}
 	return nil
 }
@@ -91,8 +96,8 @@ func (t *Tenant) fill(tx *transaction, q url.Values) *oauthError {
 	default:
 		return refuse(0, "unsupported_response_type", "Unsupported response type: %s", kind)
 	}
-	if mode := q.Get("response_mode"); mode != "" && mode != "query" {
-		return refuse(0, "invalid_request", "Unsupported response mode: %s", mode)
+	if !slices.Contains([]string{"", modeQuery, modeFormPost, modeWebMessage}, tx.mode) {
+		return refuse(0, "invalid_request", "Unsupported response mode: %s", tx.mode)
 	}
 	if oerr := tx.client.mayUse(grantCode); oerr != nil {
 		return oerr

@@ -16,7 +16,7 @@ func (t *Tenant) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		"scopes_supported":                      oidcScopes,
 		"response_types_supported":              []string{"code"},
 		"code_challenge_methods_supported":      []string{"S256", "plain"},
-		"response_modes_supported":              []string{"query"},
+		"response_modes_supported":              []string{modeQuery, modeFormPost}, // Auth0 has web_message, and does not say so,
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"HS256", "RS256"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},

@@ -24,10 +24,16 @@
 // a setting turns it on, /oauth/token (authorization_code,
 // refresh_token with rotation and multi-resource policies, client_credentials,
 // and the Token Vault exchange for access tokens and refresh tokens),
-// /oauth/revoke, /userinfo, /v2/logout, and below /me/v1/connected-accounts:
+// /oauth/revoke, /userinfo, /v2/logout, /oidc/logout, and below /me/v1/connected-accounts:
 // connect, complete, accounts, connections. Everything else answers 404 as
-// Auth0 does. There is no consent page of Auth0's own, no DPoP, no mTLS and no
-// private_key_jwt.
+// Auth0 does. There is no consent page of Auth0's own, no DPoP (a proof is refused), no
+// mTLS and no private_key_jwt.
+//
+// Applications in browsers read the answers of /oauth/token, /oauth/revoke, /userinfo
+// and both APIs from the origins of their callbacks, allowed_origins and web_origins, and
+// the public documents from anywhere. /authorize also answers with response_mode
+// form_post, and web_message, of which only web_origins hear. Over https the cookies
+// reach frames of other sites.
 //
 // Below /api/v2, the Management API, for tokens with the audience
 // "{tenant}/api/v2/". A machine gets one by a client grant; a user gets one
@@ -218,7 +224,8 @@
 //
 //	config.go, defaults.go, validate.go, schema.go, settings.go, management_settings.go, seeds.go, directory.go
 //	                                   what a tenant is made of
-//	server.go, tls.go, tenant.go       listening, and routing
+//	server.go, tls.go, tenant.go, cors.go
+//	                                   listening, routing, and who may read answers
 //	faults.go, request_log.go          what a test makes fail, and what was asked
 //	params.go, client_auth.go          what a request says, and which client sent it
 //	discovery.go, keys.go              the public documents
@@ -226,8 +233,9 @@
 //	                                   a login begins
 //	login.go, login_connections.go, social_login.go, mfa.go, pages.go
 //	                                   who it is
-//	pipeline.go, actions.go, account_linking.go, account_linking_resume.go, account_unlinking.go
+//	pipeline.go, actions.go, account_linking.go, account_linking_resume.go, account_unlinking.go, response_modes.go
 //	                                   what Actions make of it, and how it ends
+//	logout.go                          how a session ends
 //	token_endpoint.go, refresh_tokens.go, tokens.go, issue_token.go
 //	                                   the token endpoint, and tokens without it
 //	vault_grant.go, accounts.go        the vault's exchange, and what the vault holds

@@ -16,6 +16,9 @@ var (
 	factorPage  = parsePage("factor.html")
 	logoutPage  = parsePage("logout.html")
 	errorPage   = parsePage("error.html")
+
+	formPostPage   = parsePage("form_post.html")
+	webMessagePage = parsePage("web_message.html")
 )
 
 func parsePage(name string) *template.Template {
@@ -52,6 +55,13 @@ type factorView struct {
 
 type logoutView struct {
 	Fields url.Values // the request, to be made again
+}
+
+// An answerView is an answer of /authorize that a script passes on.
+type answerView struct {
+	Target string // a URL, or the origin of the window that may hear it
+	Answer map[string]string
+	Nonce  string // of the script
 }
 
 type errorView struct {

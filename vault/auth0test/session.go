@@ -40,10 +40,13 @@ func cookieValue(r *http.Request, name string) string {
 }
 
 func (t *Tenant) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: maxAge,
-		Secure: strings.HasPrefix(t.base, "https://"), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	c := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	if strings.HasPrefix(t.base, "https://") {
+		// As Auth0's, for frames of applications that log in silently. Browsers keep no
+		// such cookie of http.
+		c.Secure, c.SameSite = true, http.SameSiteNoneMode
+	}
+	http.SetCookie(w, c)
 }
 
 func (t *Tenant) browserID(w http.ResponseWriter, r *http.Request) string {

@@ -184,7 +184,7 @@ func (t *Tenant) routes() http.Handler {
 
 	root := http.NewServeMux()
 	root.Handle("/_tenant/", t.controls())
-	root.Handle("/", t.withDate(withRateLimit(t.requests.watch(t.faults.inject(withoutDPoP(auth0))))))
+	root.Handle("/", t.withDate(withRateLimit(t.requests.watch(t.withCORS(t.faults.inject(withoutDPoP(auth0)))))))
 	return root
 }
 

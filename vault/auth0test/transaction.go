@@ -14,6 +14,7 @@ type transaction struct {
 	client      *Client
 	redirectURI string
 	givenURI    string // the redirect_uri parameter, empty when left out
+	mode        string // response_mode
 	state       string
 	challenge   string
 	method      string
@@ -120,7 +121,7 @@ func (tx *transaction) allows(connection string) bool {
 	return tx.connection == "" || tx.connection == connection
 }
 
-// finish sends the browser back with a code.
+// finish answers with a code.
 func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction) {
 	g, s := tx.grant, tx.session
 	g.UserID, g.SessionID, g.MFA = s.userID, s.sid, s.did("mfa")
@@ -146,14 +147,7 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction)
 	tx.answer(w, r, url.Values{"code": {code}})
 }
 
-// fail sends the browser back with an error.
+// fail answers with an error.
 func (tx *transaction) fail(w http.ResponseWriter, r *http.Request, oerr *oauthError) {
 	tx.answer(w, r, url.Values{"error": {oerr.Code}, "error_description": {oerr.Description}})
-}
-
-func (tx *transaction) answer(w http.ResponseWriter, r *http.Request, q url.Values) {
-	if tx.state != "" {
-		q.Set("state", tx.state)
-	}
-	redirect(w, r, tx.redirectURI, q)
 }
