@@ -147,9 +147,9 @@ func (p *provider) githubOwner(grant *providerGrant) map[string]any {
 	return out
 }
 
-func (p *provider) githubRepos(w http.ResponseWriter, _ *http.Request, grant *providerGrant) {
+func (p *provider) githubRepos(w http.ResponseWriter, r *http.Request, grant *providerGrant) {
 	owner := p.githubOwner(grant)
-	var out []map[string]any
+	out := []map[string]any{}
 	for i, name := range []string{"hello-world", "notes"} {
 		private := i > 0
 		if private && !slices.Contains(grant.scopes, "repo") {
@@ -160,5 +160,41 @@ func (p *provider) githubRepos(w http.ResponseWriter, _ *http.Request, grant *pr
 			"private": private, "owner": owner,
 		})
 	}
-	writeJSON(w, http.StatusOK, out)
+	writeJSON(w, http.StatusOK, p.githubPage(w, r, out))
+}
+
+// githubPage picks the page that a request is about, 30 items if it does not say how
+// many. The header Link names the others, by GitHub's own address.
+func (p *provider) githubPage(w http.ResponseWriter, r *http.Request, all []map[string]any) []map[string]any {
+	q := r.URL.Query()
+	number := func(name string, otherwise int) int {
+		if n, err := strconv.Atoi(q.Get(name)); err == nil && n > 0 {
+			return n
+		}
+		return otherwise
+	}
+	size, page := min(number("per_page", 30), 100), number("page", 1)
+	pages := max(1, (len(all)+size-1)/size)
+	var links []string
+	link := func(to int, rel string) {
+		q.Set("page", strconv.Itoa(to))
+		links = append(links, "<"+p.base+r.URL.Path+"?"+q.Encode()+`>; rel="`+rel+`"`)
+	}
+	if page > 1 {
+		link(min(page-1, pages), "prev")
+	}
+	if page < pages {
+		link(page+1, "next")
+		link(pages, "last")
+	}
+	if page > 1 {
+		link(1, "first")
+	}
+	if len(links) > 0 {
+		w.Header().Set("Link", strings.Join(links, ", "))
+	}
+	if page > pages {
+		return []map[string]any{}
+	}
+	return all[(page-1)*size : min(page*size, len(all))]
 }

@@ -213,3 +213,25 @@ func TestGoogleRevocationEndpoint(t *testing.T) {
 		t.Errorf("unknown token: %d", a.Status)
 	}
 }
+
+func TestGitHubLinksItsPagesByItsOwnAddress(t *testing.T) {
+	s := tenant(t)
+	token := providerToken(t, s, "github", "repo")
+	repos := s.GitHubURL + "/user/repos"
+	for query, tt := range map[string]struct {
+		link string
+		repo string
+	}{
+		"":                    {"", "hello-world"},
+		"?per_page=1":         {"<" + repos + `?page=2&per_page=1>; rel="next", <` + repos + `?page=2&per_page=1>; rel="last"`, "hello-world"},
+		"?per_page=1&page=2":  {"<" + repos + `?page=1&per_page=1>; rel="prev", <` + repos + `?page=1&per_page=1>; rel="first"`, "notes"},
+		"?per_page=x&page=-1": {"", "hello-world"},
+		"?per_page=1&page=99": {"<" + repos + `?page=2&per_page=1>; rel="prev", <` + repos + `?page=1&per_page=1>; rel="first"`, ""},
+	} {
+		a := get(t, repos+query, token)
+		list, err := listOf(a)
+		if err != nil || a.Status != 200 || a.Header.Get("Link") != tt.link || (tt.repo == "") != (len(list) == 0) || (tt.repo != "" && list[0]["name"] != tt.repo) {
+			t.Errorf("%s: %d %q %s", query, a.Status, a.Header.Get("Link"), a.Body)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package caddymodule_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// An example is a Caddyfile below examples/, and a call that it lets through.
+type example struct {
+	provider string // its API, as the file names it
+	standIn  func(*auth0test.Server) string
+
+	connection, path string
+	scopes           []string
+}
+
+var examples = map[string]example{
+	"google": {
+		"https://www.googleapis.com", func(s *auth0test.Server) string { return s.GoogleURL },
+		"google-oauth2", "/google/calendar/v3/users/me/calendarList", []string{"https://www.googleapis.com/auth/calendar.readonly"},
+	},
+	"github": {
+		"https://api.github.com", func(s *auth0test.Server) string { return s.GitHubURL },
+		"github", "/github/user/repos", []string{"repo"},
+	},
+}
+
+// startExample runs Caddy with one of the files, its hosts and the provider's API on
+// loopback.
+func startExample(t *testing.T, name string) (*proxy, example) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "examples", name, "Caddyfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, known := examples[name]
+	if !known {
+		t.Fatalf("no call is known that examples/%s lets through", name)
+	}
+	p := newProxy(t, func(cfg *auth0test.Config) {
+		cfg.Connections = auth0test.Seeds("windowslive", "oauth2").Connections
+	})
+	link := strings.Replace(p.URL, "127.0.0.1", "localhost", 1)
+	for name, value := range map[string]string{
+		"AUTH0_DOMAIN": p.Tenant.URL, "AUTH0_AUDIENCE": audience, "AUTH0_CLIENT_ID": "vault-exchange",
+		"AUTH0_LINK_CLIENT_ID": "link-pages", "AGENT_CLIENT_ID": agentID, "AGENTS_HOST": p.URL, "LINK_HOST": link,
+	} {
+		t.Setenv(name, value)
+	}
+	standIn := e.standIn(p.Tenant)
+	err = p.tryLoad(strings.NewReplacer(
+		"\n{\n\ttoken_vault", "\n{\n\tadmin off\n\ttoken_vault",
+		"https://{$", "{$",
+		"reverse_proxy "+e.provider, "reverse_proxy "+standIn,
+		regexp.QuoteMeta(e.provider), standIn,
+	).Replace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, e
+}
+
+func TestEveryExampleLetsACallThrough(t *testing.T) {
+	files, err := filepath.Glob("../examples/*/Caddyfile")
+	if err != nil || len(files) < len(examples) {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(file))
+		t.Run(name, func(t *testing.T) {
+			p, e := startExample(t, name)
+			token := p.token(alice)
+			if r := p.get(e.path, p.token(bob)); r.Status != 401 || r.Header.Get("Token-Vault-Error") != "link_required" {
+				t.Errorf("not connected: %d %s", r.Status, r.Body)
+			}
+			if r := p.get("/elsewhere", token); r.Status != 404 {
+				t.Errorf("elsewhere: %d %s", r.Status, r.Body)
+			}
+			p.connect(alice, e.connection, e.scopes...)
+			if r := p.get(e.path, token); r.Status != 200 || strings.Contains(r.Body, `"ok":false`) {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+		})
+	}
+}
+
+func TestTheNextPageOfGitHubIsBehindTheProxyToo(t *testing.T) {
+	p, e := startExample(t, "github")
+	p.connect(alice, e.connection, e.scopes...)
+	token := p.token(alice)
+	r := p.get(e.path+"?per_page=1", token)
+	next := regexp.MustCompile(`<([^>]*)>; rel="next"`).FindStringSubmatch(r.Header.Get("Link"))
+	if next == nil || strings.Contains(r.Header.Get("Link"), p.Tenant.GitHubURL) {
+		t.Fatalf("%d, Link %q", r.Status, r.Header.Get("Link"))
+	}
+	path, ours := strings.CutPrefix(next[1], p.URL)
+	if r := p.get(path, token); !ours || r.Status != 200 || !strings.Contains(r.Body, "alice/notes") {
+		t.Errorf("%s: %d %s", next[1], r.Status, r.Body)
+	}
+}
