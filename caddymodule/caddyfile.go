@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -112,7 +113,7 @@ func (a *Attach) unmarshal(d *caddyfile.Dispenser) error {
 		return d.Errf("%s, got %q", grammar, strings.Join(args, " "))
 	}
 	a.Scheme = args[0]
-	if err := a.validate(); err != nil {
+	if err := a.validate(); err != nil && !slices.ContainsFunc(args, hasPlaceholder) {
 		return d.Errf("attach: %v", err)
 	}
 	return nil

@@ -50,7 +50,7 @@ func (l *Link) unmarshalVia(d *caddyfile.Dispenser) error {
 			return d.Errf("via url %q: %v; expected an https URL such as https://app.example.com/connect?connection={connection}", args[1], err)
 		}
 		l.URL = args[1]
-	case len(args) == 1 && args[0] != viaURL && linkflow.CheckVia(args[0]) == nil:
+	case len(args) == 1 && args[0] != viaURL && (linkflow.CheckVia(args[0]) == nil || hasPlaceholder(args[0])):
 	default:
 		return d.Errf("via: expected %s; got %q", what, strings.Join(args, " "))
 	}
@@ -64,7 +64,7 @@ func (l *Link) unmarshalReturnTo(d *caddyfile.Dispenser) error {
 		return err
 	}
 	for _, origin := range origins {
-		if err := linkflow.CheckOrigin(origin); err != nil {
+		if err := linkflow.CheckOrigin(origin); err != nil && !hasPlaceholder(origin) {
 			return d.Errf("return_to %q: %v; expected an origin such as https://app.example.com", origin, err)
 		}
 	}
@@ -94,7 +94,7 @@ func (l *Link) unmarshalKey(d *caddyfile.Dispenser) error {
 		return err
 	}
 	for _, key := range keys {
-		if _, err := decodeKey(key); err != nil && !strings.Contains(key, "{") {
+		if _, err := decodeKey(key); err != nil && !hasPlaceholder(key) {
 			return d.Errf("key: expected %s", what) // the key itself stays out of the error
 		}
 	}

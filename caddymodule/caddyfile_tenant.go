@@ -104,7 +104,7 @@ func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
 	case t.Domain == "" || t.Audience == "" || t.Client == nil:
 		return d.Err("token_vault: domain, audience and client are required")
 	}
-	if err := t.checkLinking(); err != nil {
+	if err := t.checkLinking(); err != nil && !hasPlaceholder(t.Link.Via) {
 		return d.Errf("link: %v", err)
 	}
 	return nil
@@ -151,7 +151,7 @@ func client(target **Client) func(*caddyfile.Dispenser) error {
 			return d.Errf("client: expected an id, a secret, and perhaps client_secret_post or client_secret_basic; got %d arguments", len(args))
 		}
 		c := &Client{ID: args[0], Secret: args[1], AuthMethod: strings.Join(args[2:], "")}
-		if _, err := vault.ParseAuthMethod(c.AuthMethod); err != nil {
+		if _, err := vault.ParseAuthMethod(c.AuthMethod); err != nil && !hasPlaceholder(c.AuthMethod) {
 			return d.Errf("client: %v", err)
 		}
 		*target = c

@@ -287,8 +287,8 @@ func TestAMissingOrEmptyValueFailsTheLoad(t *testing.T) {
 	t.Setenv("EMPTY", "")
 	good := p.caddyfile(calendarSite)
 	for field, old := range map[string]string{
-		"domain": p.Tenant.URL, "audience": audience, "client id": "vault-exchange", "client secret": "{env.AUTH0_CLIENT_SECRET}",
-		"link: origin": "origin " + p.URL, "link: client id": "link-pages", "link: client secret": "{env.AUTH0_LINK_CLIENT_SECRET}",
+		"domain": p.Tenant.URL, "audience": audience, "client: id": "vault-exchange", "client: secret": "{env.AUTH0_CLIENT_SECRET}",
+		"link: origin": "origin " + p.URL, "link: client: id": "link-pages", "link: client: secret": "{env.AUTH0_LINK_CLIENT_SECRET}",
 		"allow_clients": "allow_clients " + agentID, "link: key": "client link-pages",
 	} {
 		for _, placeholder := range []string{"{env.EMPTY}", "{env.NOT_SET}", "{file." + empty + "}", "{file./does/not/exist}", "{nonsense}"} {

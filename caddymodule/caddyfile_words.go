@@ -52,17 +52,15 @@ func checked(target *string, what string, check func(string) error) func(*caddyf
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(value, "{") {
-			if err := check(value); err != nil {
-				return d.Errf("%s %q: %v; expected %s", word, value, err, what)
-			}
+		if err := check(value); err != nil && !hasPlaceholder(value) {
+			return d.Errf("%s %q: %v; expected %s", word, value, err, what)
 		}
 		*target = value
 		return nil
 	}
 }
 
-// choice parses one of a few words.
+// choice parses one of a few words, or a placeholder for it.
 func choice(target *string, options ...string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
 		word := d.Val()
@@ -71,7 +69,7 @@ func choice(target *string, options ...string) func(*caddyfile.Dispenser) error 
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(options, value) {
+		if !slices.Contains(options, value) && !hasPlaceholder(value) {
 			return d.Errf("%s %q: expected one of %s", word, value, what)
 		}
 		*target = value
@@ -88,7 +86,7 @@ func choices(target *[]string, options ...string) func(*caddyfile.Dispenser) err
 			return err
 		}
 		for _, value := range values {
-			if !slices.Contains(options, value) {
+			if !slices.Contains(options, value) && !hasPlaceholder(value) {
 				return d.Errf("%s %q: expected %s", word, value, what)
 			}
 		}
@@ -118,7 +116,8 @@ func scopeList(target *[]string) func(*caddyfile.Dispenser) error {
 		if err := listOf(&scopes, "scopes, each an argument of its own")(d); err != nil {
 			return err
 		}
-		if err := checkScopes(scopes); err != nil {
+		literal := slices.DeleteFunc(slices.Clone(scopes), hasPlaceholder)
+		if err := checkScopes(literal); err != nil {
 			return d.Errf("%s: %v", word, err)
 		}
 		*target = append(*target, scopes...)

@@ -105,7 +105,10 @@ func (c *call) setRequest(r *http.Request) error {
 	if h.LoginHint == "" {
 		return nil
 	}
-	hint := replacer(r).ReplaceAll(h.LoginHint, "")
+	hint, err := h.hint.expand(r)
+	if err != nil {
+		return &refusal{code: string(vault.CodeMisconfigured), cause: err}
+	}
 	if len(hint) > maxLoginHint || strings.ContainsAny(hint, " \t") || !httpguts.ValidHeaderFieldValue(hint) {
 		return &refusal{
 			code:   string(vault.CodeInvalidRequest),
@@ -114,7 +117,7 @@ func (c *call) setRequest(r *http.Request) error {
 		}
 	}
 	c.request.LoginHint = hint
-	c.request.HideHint = !strings.Contains(h.LoginHint, "{http.request.") // the agent did not send it
+	c.request.HideHint = !h.hint.hasPlaceholders("http.request.") // the agent did not send it
 	return nil
 }
 

@@ -48,6 +48,46 @@ func TestDoctorComparesWhatAPersonHasConnectedWithEachRoute(t *testing.T) {
 	}
 }
 
+// What they name has to be what the routes use, and the agent's variable the one that
+// the configuration takes it from.
+func TestDoctorAndSetupReadTheWordsThatPlaceholdersStandFor(t *testing.T) {
+	tenant := commandTenant(t, nil)
+	asManager(t)
+	for name, value := range map[string]string{
+		"CONNECTION": "github", "SCOPE": "repo", "PERMISSION": "read:nothing", "ACCOUNT": "4711", "TRUSTED": "nowhere", "AGENT": "another-agent",
+		"AGENT_NAME": "Another agent",
+	} {
+		t.Setenv(name, value)
+	}
+	config := strings.Replace(commandCaddyfile(tenant), "token_vault github", `token_vault {env.CONNECTION} {
+			scopes {env.SCOPE}
+			max_scopes {env.SCOPE}
+			require_scopes {env.PERMISSION}
+			login_hint {env.ACCOUNT}
+			allow_clients {env.AGENT}
+		}`, 1)
+	config = strings.Replace(config, "origin", "client_name {env.AGENT} {env.AGENT_NAME}\n\t\t\tvia management\n\t\t\ttrust_email {env.TRUSTED}\n\t\t\torigin", 1)
+	config = strings.Replace(config, "allow_clients demo-agent", "management {env.AUTH0_MANAGEMENT_CLIENT_ID} {env.AUTH0_MANAGEMENT_CLIENT_SECRET}\n\t\tallow_clients demo-agent", 1)
+	if err := tenant.Connect("alice@example.com", "github", []string{"repo"}, "4711"); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := command(t, t.Context(), config, "doctor", "--user", "alice@example.com")
+	if code != 1 || strings.Contains(out, "{env.") || !strings.Contains(out, "no connection nowhere") || !strings.Contains(out, "another-agent") ||
+		!strings.Contains(out, "whether the connected account is the one that login_hint names") || !strings.Contains(out, "read:nothing") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+	code, out, errOut = command(t, t.Context(), config, "setup", "--create-agent")
+	if code != 0 || strings.Contains(out, "{env.") || !strings.Contains(out, "Another agent") {
+		t.Errorf("exit %d\n%s%s", code, out, errOut)
+	}
+	t.Setenv("SCOPE", "repo gist")
+	for _, args := range [][]string{{"doctor"}, {"setup"}} {
+		if code, _, errOut := command(t, t.Context(), config, args...); code != 2 || !strings.Contains(errOut, "{$SCOPE}") {
+			t.Errorf("%v with two words: exit %d\n%s", args, code, errOut)
+		}
+	}
+}
+
 // Auth0 has its Management API on the tenant's own host only.
 func TestTheManagementAPIIsAskedAtTheTenantsOwnDomain(t *testing.T) {
 	custom, own := commandTenant(t, nil), commandTenant(t, nil)

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -87,78 +86,106 @@ func routesIn(app json.RawMessage) (map[string][]*Handler, error) {
 	return routes, walk(app)
 }
 
-// needs turns a tenant and its routes into plain data, with placeholders
-// expanded. Before setup its clients' ids and secrets may be missing.
+// needs turns a tenant and its routes into plain data, with placeholders expanded.
+// Before setup its clients' ids and secrets may be missing.
 func (t *Tenant) needs(name string, routes []*Handler, beforeSetup bool) (*tenantsetup.Needs, error) {
-	repl := caddy.NewReplacer()
-	n := &tenantsetup.Needs{Tenant: name, Algorithms: t.Algorithms, Timeout: time.Duration(t.Timeout)}
-	if len(n.Algorithms) == 0 {
-		n.Algorithms = []string{"RS256"}
-	}
-	var domain string
-	err := expandAll(repl, []expansion{{"domain", t.Domain, &domain}, {"audience", t.Audience, &n.Audience}})
+	n := &tenantsetup.Needs{Tenant: name}
+	rest, err := t.addClients(n, beforeSetup)
 	if err != nil {
 		return nil, err
 	}
-	if n.Issuer, err = vault.ParseDomain(domain); err != nil {
+	e, err := expanded(rest)
+	if err != nil {
+		return nil, err
+	}
+	if e.Audience == "" {
+		return nil, errors.New("audience: required")
+	}
+	n.Audience, n.Algorithms, n.Timeout = e.Audience, e.Algorithms, time.Duration(e.Timeout)
+	if len(n.Algorithms) == 0 {
+		n.Algorithms = []string{"RS256"}
+	}
+	if n.Issuer, err = vault.ParseDomain(e.Domain); err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
 	}
-	if n.Exchange, err = t.Client.needs(repl, beforeSetup, envClientID, envClientSecret); err != nil {
-		return nil, fmt.Errorf("client: %w", err)
-	}
-	if t.Management != nil {
-		as := &Client{ID: t.Management.ID, Secret: t.Management.Secret}
-		if n.Management, err = as.needs(repl, true, envManagementID, envManagementSecret); err != nil {
-			return nil, fmt.Errorf("management: %w", err)
+	if n.Link != nil {
+		if err := linkflow.CheckOrigin(e.Link.Origin); err != nil {
+			return nil, fmt.Errorf("link: origin: %w", err)
 		}
+		e.Link.addNeeds(n.Link)
 	}
-	var names map[string]string                // of agents, by client id
-	if t.Link != nil && t.Link.Client != nil { // without one nobody signs in here
-		if n.Link, err = t.Link.needs(repl, beforeSetup); err != nil {
-			return nil, fmt.Errorf("link: %w", err)
-		}
-		if names, err = t.Link.clientNames(repl); err != nil {
-			return nil, fmt.Errorf("link: %w", err)
-		}
-		n.Linker = n.Management.ID
-	}
-	addRoutes(n, routes)
-	return n, addAgents(n, repl, names, t.AllowClients, routes)
-}
-
-// addRoutes adds what the routes need of accounts and of agents' tokens.
-func addRoutes(n *tenantsetup.Needs, routes []*Handler) {
 	for _, h := range routes {
-		route := tenantsetup.Route{
-			Connection: h.Connection, Scopes: h.Scopes, MaxScopes: h.MaxScopes,
-			OneAccount: h.LoginHint != "" && !strings.Contains(h.LoginHint, "{http."),
-		}
-		if !slices.ContainsFunc(n.Routes, func(r tenantsetup.Route) bool { return reflect.DeepEqual(r, route) }) {
-			n.Routes = append(n.Routes, route)
-		}
-		n.Permissions = vault.MergeScopes(n.Permissions, h.RequireScopes)
-	}
-}
-
-// addAgents adds whom the routes let through; names are what agents are called.
-func addAgents(n *tenantsetup.Needs, repl *caddy.Replacer, names map[string]string, allowed []string, routes []*Handler) error {
-	for _, h := range routes {
-		texts := h.clientTexts(allowed)
-		ids, err := expandList(repl, "allow_clients", texts)
-		if err != nil {
-			return err
-		}
-		for i, id := range ids {
-			n.AnyAgent = n.AnyAgent || id == anyClient
-			if id != anyClient && !slices.ContainsFunc(n.Agents, func(a tenantsetup.Agent) bool { return a.ID == id }) {
-				n.Agents = append(n.Agents, tenantsetup.Agent{ID: id, Name: cmp.Or(names[id], id), IDVariable: variable(texts[i], "")})
-			}
+		if err := e.addRoute(n, h, t.AllowClients); err != nil {
+			return nil, fmt.Errorf("token_vault %s: %w", h.Connection, err)
 		}
 	}
 	if len(n.Agents) == 1 {
 		n.Agents[0].IDVariable = cmp.Or(n.Agents[0].IDVariable, envAgentID)
 	}
+	return n, nil
+}
+
+// addClients adds the clients, some of which may be missing, and returns the
+// configuration without them.
+func (t *Tenant) addClients(n *tenantsetup.Needs, beforeSetup bool) (rest *Tenant, err error) {
+	if n.Exchange, err = t.Client.needs(beforeSetup, envClientID, envClientSecret); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	if t.Management != nil {
+		as := &Client{ID: t.Management.ID, Secret: t.Management.Secret}
+		if n.Management, err = as.needs(true, envManagementID, envManagementSecret); err != nil {
+			return nil, fmt.Errorf("management: %w", err)
+		}
+	}
+	rest = &Tenant{
+		Domain: t.Domain, Audience: t.Audience, AllowClients: t.AllowClients, Algorithms: t.Algorithms, Timeout: t.Timeout,
+	}
+	if t.Link != nil && t.Link.Client != nil { // without one nobody signs in here
+		n.Link, n.Linker = new(tenantsetup.Link), n.Management.ID
+		if n.Link.Client, err = t.Link.Client.needs(beforeSetup, envLinkClientID, envLinkClientSecret); err != nil {
+			return nil, fmt.Errorf("link: client: %w", err)
+		}
+		link := *t.Link
+		link.Client, rest.Link = nil, &link
+	}
+	return rest, nil
+}
+
+// addRoute adds what a route needs of accounts and of agents' tokens, and whom it
+// lets through. t is expanded; agents are its allow_clients as they are written.
+func (t *Tenant) addRoute(n *tenantsetup.Needs, h *Handler, agents []string) error {
+	if len(h.AllowClients) > 0 {
+		agents = h.AllowClients
+	}
+	if err := h.expand(); err != nil {
+		return err
+	}
+	if len(h.AllowClients) == 0 {
+		h.AllowClients = t.AllowClients
+	}
+	route := tenantsetup.Route{
+		Connection: h.Connection, Scopes: h.Scopes, MaxScopes: h.MaxScopes,
+		OneAccount: h.LoginHint != "" && !h.hint.hasPlaceholders(""),
+	}
+	if !slices.ContainsFunc(n.Routes, func(r tenantsetup.Route) bool { return reflect.DeepEqual(r, route) }) {
+		n.Routes = append(n.Routes, route)
+	}
+	n.Permissions = vault.MergeScopes(n.Permissions, h.RequireScopes)
+	for i, id := range h.AllowClients {
+		n.AnyAgent = n.AnyAgent || id == anyClient
+		if id != anyClient && !slices.ContainsFunc(n.Agents, func(a tenantsetup.Agent) bool { return a.ID == id }) {
+			n.Agents = append(n.Agents, tenantsetup.Agent{ID: id, Name: t.agentName(id), IDVariable: variable(agents[i], "")})
+		}
+	}
 	return nil
+}
+
+// agentName is what an agent is called.
+func (t *Tenant) agentName(id string) string {
+	if t.Link == nil {
+		return id
+	}
+	return cmp.Or(t.Link.ClientName[id], id)
 }
 
 // envPlaceholder is a placeholder for one environment variable and nothing else.
@@ -173,30 +200,33 @@ func variable(text, usual string) string {
 	return usual
 }
 
-func (c *Client) needs(repl *caddy.Replacer, mayMiss bool, id, secret string) (tenantsetup.Client, error) {
+// needs expands a client; where its id and secret may be missing, they are empty then.
+func (c *Client) needs(mayMiss bool, id, secret string) (tenantsetup.Client, error) {
 	if c == nil {
 		return tenantsetup.Client{}, errors.New("required")
 	}
 	n := tenantsetup.Client{IDVariable: variable(c.ID, id), SecretVariable: variable(c.Secret, secret)}
 	var revealed string
-	for _, field := range []expansion{{"id", c.ID, &n.ID}, {"secret", c.Secret, &revealed}} {
-		if err := expandAll(repl, []expansion{field}); err != nil && !mayMiss {
-			return n, err
+	for _, field := range []struct {
+		name, text string
+		value      *string
+	}{{"id", c.ID, &n.ID}, {"secret", c.Secret, &revealed}} {
+		value, err := expandText(caddy.NewReplacer(), field.text, false)
+		if value == "" && err == nil {
+			err = errors.New("required")
 		}
+		if err != nil && !mayMiss {
+			return n, fmt.Errorf("%s: %w", field.name, err)
+		}
+		*field.value = value
 	}
 	n.Secret = vault.NewSecret(revealed)
 	return n, nil
 }
 
-func (l *Link) needs(repl *caddy.Replacer, beforeSetup bool) (*tenantsetup.Link, error) {
-	n := &tenantsetup.Link{Name: cmp.Or(l.Name, "Token Vault"), Via: linkflow.Via(l.Via), TrustEmail: l.TrustEmail}
-	var origin string
-	if err := expandAll(repl, []expansion{{"origin", l.Origin, &origin}}); err != nil {
-		return nil, err
-	}
-	base := origin + cmp.Or(l.Path, linkflow.DefaultPath)
+// addNeeds adds what the pages need beside their client.
+func (l *Link) addNeeds(n *tenantsetup.Link) {
+	base := l.Origin + cmp.Or(l.Path, linkflow.DefaultPath)
 	n.Callback, n.Accounts = base+"/callback", base+"/accounts"
-	var err error
-	n.Client, err = l.Client.needs(repl, beforeSetup, envLinkClientID, envLinkClientSecret)
-	return n, err
+	n.Name, n.Via, n.TrustEmail = cmp.Or(l.Name, "Token Vault"), linkflow.Via(l.Via), l.TrustEmail
 }

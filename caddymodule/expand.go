@@ -1,41 +1,186 @@
 package caddymodule
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 )
 
-// expansion is a configured text and where its value goes.
-type expansion struct {
-	name  string
-	text  string
-	value *string
+// expanded returns a configuration in whose texts the placeholders {env.*} and {file.*}
+// have their values, once; config keeps them. One that is missing or empty is an error,
+// and so is any other brace; `\{` and `\}` are braces. An error names the field, never a
+// value.
+//
+// A new field takes part by being there. One that has to stay as it is written has
+// the tag `literal`, with the reason.
+func expanded[T any](config *T) (*T, error) {
+	e := new(T)
+	return e, expandValue(caddy.NewReplacer(), reflect.ValueOf(config).Elem(), reflect.ValueOf(e).Elem(), "", false)
 }
 
-// expandAll expands placeholders, once. The error names the field, never the
-// value.
-func expandAll(repl *caddy.Replacer, fields []expansion) error {
-	for _, field := range fields {
-		if field.text == "" {
-			return fmt.Errorf("%s: required", field.name)
-		}
-		value, err := repl.ReplaceOrErr(field.text, true, true)
+// expandValue sets e to what v becomes; a word is an item of a list or a key.
+func expandValue(repl *caddy.Replacer, v, e reflect.Value, name string, word bool) error {
+	switch v.Kind() {
+	case reflect.String:
+		text, err := expandText(repl, v.String(), word)
 		if err != nil {
-			return fmt.Errorf("%s: %w", field.name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		*field.value = value
+		e.SetString(text)
+	case reflect.Pointer:
+		if !v.IsNil() {
+			e.Set(reflect.New(v.Type().Elem()))
+			return expandValue(repl, v.Elem(), e.Elem(), name, false)
+		}
+	case reflect.Struct:
+		return expandFields(repl, v, e, name)
+	case reflect.Slice:
+		if !v.IsNil() {
+			e.Set(reflect.MakeSlice(v.Type(), 0, v.Len()))
+		}
+		for _, item := range v.Seq2() {
+			one := reflect.New(item.Type()).Elem()
+			if err := expandValue(repl, item, one, name, true); err != nil {
+				return err
+			}
+			e.Set(reflect.Append(e, one))
+		}
+	case reflect.Map:
+		return expandMap(repl, v, e, name)
+	default:
+		e.Set(v)
 	}
 	return nil
 }
 
-// expandList expands placeholders in each of texts, once.
-func expandList(repl *caddy.Replacer, name string, texts []string) ([]string, error) {
-	values := make([]string, len(texts))
-	for i, text := range texts {
-		if err := expandAll(repl, []expansion{{name, text, &values[i]}}); err != nil {
-			return nil, err
+func expandFields(repl *caddy.Replacer, v, e reflect.Value, name string) error {
+	for field, value := range v.Fields() {
+		if !field.IsExported() {
+			continue
+		}
+		into := e.FieldByIndex(field.Index)
+		if _, literal := field.Tag.Lookup("literal"); literal {
+			into.Set(value)
+			continue
+		}
+		inner, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name != "" {
+			inner = name + ": " + inner
+		}
+		if err := expandValue(repl, value, into, inner, false); err != nil {
+			return err
 		}
 	}
-	return values, nil
+	return nil
 }
+
+func expandMap(repl *caddy.Replacer, v, e reflect.Value, name string) error {
+	if !v.IsNil() {
+		e.Set(reflect.MakeMap(v.Type()))
+	}
+	for key, value := range v.Seq2() {
+		k, one := reflect.New(key.Type()).Elem(), reflect.New(value.Type()).Elem()
+		if err := cmp.Or(expandValue(repl, key, k, name, true), expandValue(repl, value, one, name, false)); err != nil {
+			return err
+		}
+		if e.MapIndex(k).IsValid() {
+			return fmt.Errorf("%s: two placeholders become the same name", name)
+		}
+		e.SetMapIndex(k, one)
+	}
+	return nil
+}
+
+func expandText(repl *caddy.Replacer, text string, word bool) (string, error) {
+	parts, err := parseText(text)
+	if err != nil {
+		return "", err
+	}
+	var value strings.Builder
+	for _, part := range parts {
+		if part.placeholder == "" {
+			value.WriteString(part.text)
+			continue
+		}
+		known, err := part.configured(repl)
+		if err != nil {
+			return "", err
+		}
+		value.WriteString(known)
+	}
+	if word && strings.ContainsFunc(value.String(), unicode.IsSpace) {
+		return "", fmt.Errorf("a word of a list has white space in it; the Caddyfile splits {$%s}, and nothing else, into words", variableIn(parts))
+	}
+	return value.String(), nil
+}
+
+// variableIn is the environment variable that a text has, or else what variables
+// are called.
+func variableIn(parts []part) string {
+	for _, part := range parts {
+		if variable, ok := strings.CutPrefix(part.placeholder, "env."); ok {
+			return variable
+		}
+	}
+	return "VAR"
+}
+
+// part is a part of a text: what is between the braces of a placeholder, or else
+// text that stands for itself.
+type part struct{ placeholder, text string }
+
+// errBrace does not repeat the brace's text, which may be a secret's.
+var errBrace = errors.New(`a brace that belongs to neither {env.*} nor {file.*}; \{ and \} are braces`)
+
+// parseText finds a text's placeholders.
+func parseText(text string) (parts []part, err error) {
+	var plain []byte
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '\\':
+			if next := text[i+1:]; strings.HasPrefix(next, "{") || strings.HasPrefix(next, "}") {
+				i++
+			}
+			plain = append(plain, text[i])
+		case '{':
+			name, _, closed := strings.Cut(text[i+1:], "}")
+			if !closed || name == "" || strings.Contains(name, "{") {
+				return nil, errBrace
+			}
+			parts = append(parts, part{text: string(plain)}, part{placeholder: name})
+			plain = nil
+			i += len(name) + 1
+		case '}':
+			return nil, errBrace
+		default:
+			plain = append(plain, c)
+		}
+	}
+	return append(parts, part{text: string(plain)}), nil
+}
+
+// isConfigured tells whether a placeholder is one of the configuration.
+func (p part) isConfigured() bool {
+	return strings.HasPrefix(p.placeholder, "env.") || strings.HasPrefix(p.placeholder, "file.")
+}
+
+// configured is the value of a placeholder of the configuration.
+func (p part) configured(repl *caddy.Replacer) (string, error) {
+	if !p.isConfigured() {
+		return "", errBrace
+	}
+	value, _ := repl.GetString(p.placeholder)
+	if value == "" {
+		return "", fmt.Errorf("{%s} is missing or empty", p.placeholder)
+	}
+	return value, nil
+}
+
+// hasPlaceholder tells whether a word of the Caddyfile can be judged only when it
+// has been expanded.
+func hasPlaceholder(text string) bool { return strings.ContainsAny(text, "{}") }

@@ -1,5 +1,8 @@
 package caddymodule
 
+// Expanded is for the texts of all fields.
+func Expanded[T any](config *T) (any, error) { return expanded(config) }
+
 // PoolSize counts the tenants that some configuration still uses.
 func PoolSize() (n int) {
 	pool.Range(func(any, any) bool { n++; return true })

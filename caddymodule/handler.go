@@ -48,9 +48,11 @@ func init() {
 // `{http.token_vault.error}` | Why: `link_required`, `relink_required` or `scope_required`
 // `{http.token_vault.link_url}` | The link for the user
 // `{http.token_vault.connection}` | The connection that it is about
+//
+// The texts may hold placeholders, as those of [Tenant] may.
 type Handler struct {
-	// Name of the tenant in the `token_vault` app. Default: default.
-	Tenant string `json:"tenant,omitempty"`
+	// Name of the tenant in the `token_vault` app, as written there. Default: default.
+	Tenant string `json:"tenant,omitempty" literal:"names a tenant of the app"`
 
 	// Name of the Auth0 connection whose token is wanted, such as
 	// `google-oauth2` or `github`. Required.
@@ -65,11 +67,13 @@ type Handler struct {
 	MaxScopes []string `json:"max_scopes,omitempty"`
 
 	// Which account, where a user has connected several: the user's id at the
-	// provider. Placeholders are expanded on every request, so that an agent can
-	// choose, such as by `{http.request.header.X-Account}`. Where the account is
+	// provider. Placeholders other than `{env.*}` and `{file.*}` are expanded on every
+	// request, so that an agent can choose, such as by
+	// `{http.request.header.X-Account}`; with one that is not known the request is
+	// refused, with one that is empty Auth0 chooses. Where the account is
 	// not connected, the answer lists in `login_hints` those that this agent has
 	// used for this user. Default: Auth0 chooses.
-	LoginHint string `json:"login_hint,omitempty"`
+	LoginHint string `json:"login_hint,omitempty" literal:"has placeholders of requests"`
 
 	// Auth0 scopes or permissions that the agent's access token must grant.
 	// Default: none.
@@ -104,11 +108,11 @@ type Handler struct {
 	// may have it done twice. Default: false.
 	HoldAny bool `json:"hold_any,omitempty"`
 
-	tenant       *Tenant
-	allowClients []string
-	attached     string   // the header that carries the provider's token
-	stripped     []string // what nobody else may set, see stripper
-	logger       *zap.Logger
+	tenant   *Tenant
+	hint     hint
+	attached string   // the header that carries the provider's token
+	stripped []string // what nobody else may set, see stripper
+	logger   *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -118,16 +122,19 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the tenant, and tells it what this route is for.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
+	if err := h.expand(); err != nil {
+		return fmt.Errorf("token_vault %s: %w", h.Connection, err)
+	}
 	h.logger = ctx.Logger()
 	if h.tenant, err = findTenant(ctx, h.Tenant); err != nil {
 		return err
 	}
+	if len(h.AllowClients) == 0 {
+		h.AllowClients = h.tenant.allowClients
+	}
 	h.tenant.offers.add(h.Connection, h.Scopes)
 	if h.Hold > 0 && h.tenant.flow != nil {
 		h.provisionHold(ctx)
-	}
-	if h.allowClients, err = expandList(caddy.NewReplacer(), "allow_clients", h.clientTexts(h.tenant.AllowClients)); err != nil {
-		return err
 	}
 	h.attached = h.Attach.header()
 	h.stripped = withCredentialHeaders(h.attached)
@@ -138,12 +145,26 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	return nil
 }
 
+// expand puts values in place of the configuration's placeholders, and keeps those
+// of requests. Nothing else may have been set before.
+func (h *Handler) expand() error {
+	e, err := expanded(h)
+	if err != nil {
+		return err
+	}
+	*h = *e
+	if h.hint, err = parseHint(h.LoginHint); err != nil {
+		return fmt.Errorf("login_hint: %w", err)
+	}
+	return nil
+}
+
 // Validate checks the resolved configuration.
 func (h *Handler) Validate() error {
 	if h.Connection == "" || !httpguts.ValidHeaderFieldValue(h.Connection) {
 		return errors.New("connection: expected the name of an Auth0 connection")
 	}
-	if len(h.allowClients) == 0 {
+	if len(h.AllowClients) == 0 {
 		return fmt.Errorf("token_vault %s: allow_clients: name the agents that may use this route, here or on the tenant; * means any", h.Connection)
 	}
 	if err := h.validateScopes(); err != nil {

@@ -62,7 +62,7 @@ func TestWhatCannotWorkIsSaidAtLoad(t *testing.T) {
 
 	t.Setenv("AUTH0_CLIENT_SECRET", "")
 	err = p.tryLoad(p.caddyfile(calendarSite))
-	if err == nil || strings.Contains(err.Error(), "has to be configured") || !strings.Contains(err.Error(), "client secret") {
+	if err == nil || strings.Contains(err.Error(), "has to be configured") || !strings.Contains(err.Error(), "client: secret") {
 		t.Errorf("a missing secret: %v", err)
 	}
 }

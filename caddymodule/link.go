@@ -25,8 +25,8 @@ func init() {
 //
 // The pages belong on a host of their own, the tenant's `link.origin`.
 type LinkHandler struct {
-	// Name of the tenant in the `token_vault` app. Default: default.
-	Tenant string `json:"tenant,omitempty"`
+	// Name of the tenant in the `token_vault` app, as written there. Default: default.
+	Tenant string `json:"tenant,omitempty" literal:"names a tenant of the app"`
 
 	tenant *Tenant
 	logger *zap.Logger
@@ -41,6 +41,9 @@ func (LinkHandler) CaddyModule() caddy.ModuleInfo {
 func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
 	h.logger = ctx.Logger()
 	if h.tenant, err = findTenant(ctx, h.Tenant); err != nil {
+		return err
+	}
+	if _, err := expanded(h); err != nil {
 		return err
 	}
 	if h.tenant.flow == nil {

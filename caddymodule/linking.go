@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
-	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // viaURL leads to a page of the operator's own.
@@ -59,19 +57,16 @@ func (l *Link) policies() (words []string) {
 	return words
 }
 
-// expandManagement resolves the application that acts on the Management API.
-func (t *Tenant) expandManagement(repl *caddy.Replacer, linking *linkflow.Linking) error {
-	if t.Management == nil {
+// check tells what is missing.
+func (m *Management) check() error {
+	switch {
+	case m == nil:
 		return nil
+	case m.ID == "":
+		return errors.New("management: id: required")
+	case m.Secret == "":
+		return errors.New("management: secret: required")
 	}
-	var secret string
-	if err := expandAll(repl, []expansion{
-		{"id", t.Management.ID, &linking.ManagementID},
-		{"secret", t.Management.Secret, &secret},
-	}); err != nil {
-		return err
-	}
-	linking.ManagementSecret = vault.NewSecret(secret)
 	return nil
 }
 

@@ -26,15 +26,6 @@ func (h *Handler) checkPolicy(caller *vault.AccessToken) error {
 // allows tells whether the agent may use the route. A token that names no agent,
 // or two different ones, passes only where any may.
 func (h *Handler) allows(clientID string) bool {
-	return slices.Contains(h.allowClients, anyClient) ||
-		clientID != "" && slices.Contains(h.allowClients, clientID)
-}
-
-// clientTexts are the agents that the route names, or else those that its tenant
-// names; as configured, with placeholders.
-func (h *Handler) clientTexts(ofTenant []string) []string {
-	if len(h.AllowClients) == 0 {
-		return ofTenant
-	}
-	return h.AllowClients
+	return slices.Contains(h.AllowClients, anyClient) ||
+		clientID != "" && slices.Contains(h.AllowClients, clientID)
 }

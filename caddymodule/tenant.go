@@ -14,10 +14,11 @@ import (
 
 // Tenant is one Auth0 tenant, one API of it, and the clients that act for it.
 //
-// `domain`, `audience`, ids, secrets, `origin`, `templates` and `key` may hold placeholders
-// such as `{env.AUTH0_CLIENT_SECRET}` or `{file./run/secrets/auth0}`. They are
-// expanded once, when the configuration loads; one that is missing or empty
-// fails the load.
+// Every text may hold placeholders such as `{env.AUTH0_CLIENT_SECRET}` or
+// `{file./run/secrets/auth0}`, except where it says otherwise. They are expanded
+// once, when the configuration loads. One that is missing or empty fails the load,
+// and so does any other brace but `\{` and `\}`; an item of a list is one word and has
+// no white space in it.
 type Tenant struct {
 	// The tenant's or its custom domain's host, or an https URL of it. An http
 	// URL is accepted for loopback hosts only. Required.
@@ -56,12 +57,13 @@ type Tenant struct {
 	// How many calls to Auth0 may be made.
 	Budget *Budget `json:"budget,omitempty"`
 
-	name   string
-	logger *zap.Logger
-	vault  *vault.Client
-	flow   *linkflow.Flow // nil without Link
-	offers offers
-	key    string // in pool; empty if nothing was taken from it
+	name         string
+	allowClients []string // expanded
+	logger       *zap.Logger
+	vault        *vault.Client
+	flow         *linkflow.Flow // nil without Link
+	offers       offers
+	key          string // in pool; empty if nothing was taken from it
 }
 
 // Client is a client (application) of the Auth0 tenant.
@@ -119,17 +121,21 @@ type Budget struct {
 
 func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) error {
 	t.name, t.logger = name, logger
-	repl := caddy.NewReplacer()
-	cfg, err := t.vaultConfig(repl)
+	e, err := expanded(t) // the secrets are not to stay
 	if err != nil {
 		return err
 	}
-	linkCfg, err := t.linkConfig(ctx, repl)
+	if err := e.Management.check(); err != nil {
+		return err
+	}
+	t.allowClients = e.AllowClients
+	cfg, err := e.vaultConfig()
+	if err != nil {
+		return err
+	}
+	linkCfg, err := e.linkConfig(ctx, t)
 	if err != nil {
 		return fmt.Errorf("link: %w", err)
-	}
-	if err := t.expandManagement(repl, &linkCfg.Linking); err != nil {
-		return fmt.Errorf("management: %w", err)
 	}
 	common, err := t.share(cfg.Domain)
 	if err != nil {
@@ -150,26 +156,20 @@ func (t *Tenant) provision(ctx caddy.Context, name string, logger *zap.Logger) e
 	return nil
 }
 
-// vaultConfig resolves what the vault needs to know.
-func (t *Tenant) vaultConfig(repl *caddy.Replacer) (cfg vault.Config, err error) {
+// vaultConfig is what the vault needs to know.
+func (t *Tenant) vaultConfig() (cfg vault.Config, err error) {
 	if t.Client == nil {
 		return cfg, errors.New("client: required")
 	}
 	cfg = vault.Config{
-		AuthMethod: t.Client.AuthMethod,
-		Algorithms: t.Algorithms,
-		Timeout:    time.Duration(t.Timeout),
+		Domain:       t.Domain,
+		Audience:     t.Audience,
+		ClientID:     t.Client.ID,
+		ClientSecret: vault.NewSecret(t.Client.Secret),
+		AuthMethod:   t.Client.AuthMethod,
+		Algorithms:   t.Algorithms,
+		Timeout:      time.Duration(t.Timeout),
 	}
-	var secret string
-	if err := expandAll(repl, []expansion{
-		{"domain", t.Domain, &cfg.Domain},
-		{"audience", t.Audience, &cfg.Audience},
-		{"client id", t.Client.ID, &cfg.ClientID},
-		{"client secret", t.Client.Secret, &secret},
-	}); err != nil {
-		return cfg, err
-	}
-	cfg.ClientSecret = vault.NewSecret(secret)
 	if t.Cache != nil {
 		cfg.MaxEntries, cfg.MaxAge = t.Cache.MaxEntries, time.Duration(t.Cache.MaxAge)
 	}

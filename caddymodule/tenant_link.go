@@ -56,7 +56,7 @@ type Link struct {
 	//
 	// No other placeholders are known, and the page has to make sure itself that
 	// whoever is signed in there is the user whom the agent acts for.
-	URL string `json:"url,omitempty"`
+	URL string `json:"url,omitempty" literal:"has placeholders of its own"`
 
 	// Whether somebody who has a second factor has to use it to link identities. With
 	// `via` set to `link_account`, this and `require_verified_email` are about the
@@ -89,7 +89,7 @@ type Link struct {
 
 	// What the pages call what they belong to, such as your product's name. Plain
 	// text: placeholders are not expanded. Default: Token Vault.
-	Name string `json:"name,omitempty"`
+	Name string `json:"name,omitempty" literal:"is plain text"`
 
 	// Directory with files that take the place of those of the pages by the same
 	// name: words (`text.json`), style sheet (`style.css`), icon (`icon.svg`),
@@ -118,8 +118,9 @@ var promptWords = []string{"auto", promptConnection}
 // storageTimeout bounds reading or making the sealing key in Caddy's storage.
 const storageTimeout = 10 * time.Second
 
-// linkConfig resolves the link block; without one it returns a zero Config.
-func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.Config, error) {
+// linkConfig is what the pages of a tenant need to know, whose configuration t is with
+// placeholders expanded; without pages it is a zero Config.
+func (t *Tenant) linkConfig(ctx caddy.Context, of *Tenant) (linkflow.Config, error) {
 	var cfg linkflow.Config
 	if t.Link == nil {
 		return cfg, nil
@@ -130,74 +131,47 @@ func (t *Tenant) linkConfig(ctx caddy.Context, repl *caddy.Replacer) (linkflow.C
 	if t.Link.Prompt != "" && !slices.Contains(promptWords, t.Link.Prompt) {
 		return cfg, fmt.Errorf("prompt %q: expected one of %s", t.Link.Prompt, strings.Join(promptWords, ", "))
 	}
-	if err := t.linkClient(repl, &cfg); err != nil {
-		return cfg, err
+	switch {
+	case t.Link.Client != nil && t.Link.Client.ID == "":
+		return cfg, errors.New("client id: required")
+	case t.Link.Client != nil:
+		cfg.ClientID, cfg.ClientSecret = t.Link.Client.ID, vault.NewSecret(t.Link.Client.Secret)
+		cfg.AuthMethod = t.Link.Client.AuthMethod
+	case t.Link.Via != viaURL:
+		return cfg, errors.New("client: required")
 	}
 	var err error
-	if cfg.Keys, err = t.linkKeys(ctx, repl); err != nil {
+	if cfg.Keys, err = t.Link.keys(ctx, of.name); err != nil {
 		return cfg, err
 	}
-	if cfg.ClientNames, err = t.Link.clientNames(repl); err != nil {
-		return cfg, err
-	}
-	if cfg.Templates, err = templateFiles(repl, t.Link.Templates); err != nil {
+	if cfg.Templates, err = templateFiles(t.Link.Templates); err != nil {
 		return cfg, fmt.Errorf("templates: %w", err)
 	}
+	cfg.Origin = t.Link.Origin
+	cfg.ClientNames = t.Link.ClientName
 	cfg.Via, cfg.URL = linkflow.Via(t.Link.Via), t.Link.URL
 	cfg.Linking.RequireMFA = t.Link.RequireMFA
 	cfg.Linking.RequireVerifiedEmail = t.Link.RequireVerifiedEmail
 	cfg.Linking.PinIP = t.Link.PinIP
 	cfg.Linking.TrustEmail = t.Link.TrustEmail
+	if t.Management != nil {
+		cfg.Linking.ManagementID, cfg.Linking.ManagementSecret = t.Management.ID, vault.NewSecret(t.Management.Secret)
+	}
 	cfg.ClientIP = clientIP
-	cfg.Tenant = t.name
+	cfg.Tenant = of.name
 	cfg.Name = t.Link.Name
 	cfg.KeepPrompt = t.Link.Prompt == promptConnection
-	cfg.Offers = t.offers.find
+	cfg.Offers = of.offers.find
 	cfg.Path = t.Link.Path
 	cfg.ReturnTo = t.Link.ReturnTo
-	cfg.Hook = t.logLinkEvent
+	cfg.Hook = of.logLinkEvent
 	return cfg, nil
 }
 
-// linkClient resolves where the pages are and whom people sign in to.
-func (t *Tenant) linkClient(repl *caddy.Replacer, cfg *linkflow.Config) error {
-	fields := []expansion{{"origin", t.Link.Origin, &cfg.Origin}}
-	var secret string
-	switch {
-	case t.Link.Client != nil:
-		fields = append(fields, expansion{"client id", t.Link.Client.ID, &cfg.ClientID}, expansion{"client secret", t.Link.Client.Secret, &secret})
-		cfg.AuthMethod = t.Link.Client.AuthMethod
-	case t.Link.Via != viaURL:
-		return errors.New("client: required")
-	}
-	if err := expandAll(repl, fields); err != nil {
-		return err
-	}
-	cfg.ClientSecret = vault.NewSecret(secret)
-	return nil
-}
-
-// clientNames are the names of agents, by client ids that are expanded.
-func (l *Link) clientNames(repl *caddy.Replacer) (map[string]string, error) {
-	names := make(map[string]string, len(l.ClientName))
-	for text, name := range l.ClientName {
-		var id string
-		if err := expandAll(repl, []expansion{{"client_name", text, &id}}); err != nil {
-			return nil, err
-		}
-		names[id] = name
-	}
-	return names, nil
-}
-
-// templateFiles opens the directory that the text names; no text is no files.
-func templateFiles(repl *caddy.Replacer, text string) (fs.FS, error) {
-	if text == "" {
+// templateFiles opens a directory; none is no files.
+func templateFiles(dir string) (fs.FS, error) {
+	if dir == "" {
 		return nil, nil
-	}
-	dir, err := repl.ReplaceOrErr(text, true, true)
-	if err != nil {
-		return nil, err
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -209,24 +183,20 @@ func templateFiles(repl *caddy.Replacer, text string) (fs.FS, error) {
 	return os.DirFS(dir), nil
 }
 
-// linkKeys returns where the sealing keys come from.
-func (t *Tenant) linkKeys(ctx caddy.Context, repl *caddy.Replacer) (func(context.Context) ([][]byte, error), error) {
-	if len(t.Link.Key) == 0 {
+// keys returns where the sealing keys of a tenant come from.
+func (l *Link) keys(ctx caddy.Context, tenant string) (func(context.Context) ([][]byte, error), error) {
+	if len(l.Key) == 0 {
 		storage := ctx.Storage()
 		return func(ctx context.Context) ([][]byte, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
 			defer cancel()
-			key, err := storedKey(ctx, storage, t.name)
+			key, err := storedKey(ctx, storage, tenant)
 			return [][]byte{key}, err
 		}, nil
 	}
-	encoded, err := expandList(repl, "key", t.Link.Key)
-	if err != nil {
-		return nil, err
-	}
 	var keys [][]byte
-	for i := range encoded {
-		key, err := decodeKey(encoded[i])
+	for i, encoded := range l.Key {
+		key, err := decodeKey(encoded)
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}

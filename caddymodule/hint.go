@@ -1,0 +1,62 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// A hint is a `login_hint`, with the placeholders that are expanded on each request.
+type hint []part
+
+// parseHint expands the placeholders of the configuration.
+func parseHint(text string) (hint, error) {
+	parts, err := parseText(text)
+	if err != nil {
+		return nil, err
+	}
+	repl := caddy.NewReplacer()
+	for i, part := range parts {
+		if part.isConfigured() {
+			if parts[i].text, err = part.configured(repl); err != nil {
+				return nil, err
+			}
+			parts[i].placeholder = ""
+		}
+	}
+	return parts, nil
+}
+
+// expand returns the hint for a request: empty if one of its placeholders is, so
+// that no part of an id is taken for the whole.
+func (h hint) expand(r *http.Request) (string, error) {
+	var value string
+	for _, part := range h {
+		if part.placeholder == "" {
+			value += part.text
+			continue
+		}
+		found, known := replacer(r).GetString(part.placeholder)
+		switch {
+		case !known:
+			return "", fmt.Errorf("login_hint: no placeholder {%s} is known for this request", part.placeholder)
+		case found == "":
+			return "", nil
+		}
+		value += found
+	}
+	return value, nil
+}
+
+// hasPlaceholders tells whether requests have a say, with placeholders that begin
+// like this.
+func (h hint) hasPlaceholders(prefix string) bool {
+	for _, part := range h {
+		if part.placeholder != "" && strings.HasPrefix(part.placeholder, prefix) {
+			return true
+		}
+	}
+	return false
+}
