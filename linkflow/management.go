@@ -101,7 +101,7 @@ func newManagement(client *vault.Client, credential management.Option) *manageme
 // asTransport carries the calls of a library as [vault.Client.Call] does: in time,
 // within the tenant's budget, bounded, and following no redirect. The libraries
 // would follow one, and send the token along.
-type asTransport func(*http.Request) (*vault.Answer, error)
+type asTransport func(*http.Request) (*vault.Response, error)
 
 // RoundTrip implements http.RoundTripper.
 func (call asTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -119,7 +119,7 @@ func (call asTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // refusing is asTransport for the Management API, whose refusals it reads itself:
 // go-auth0 takes the status from the body, and drops the errorCode.
-type refusing func(*http.Request) (*vault.Answer, error)
+type refusing func(*http.Request) (*vault.Response, error)
 
 // RoundTrip implements http.RoundTripper.
 func (call refusing) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -22,7 +22,7 @@ const maxPages = 25
 
 // myAccount speaks for one user to Connected Accounts of Auth0's My Account API.
 type myAccount struct {
-	call    func(*http.Request) (*vault.Answer, error)
+	call    func(*http.Request) (*vault.Response, error)
 	base    string
 	token   string
 	secrets []string // which no error may repeat
@@ -190,7 +190,7 @@ func (a *myAccount) do(ctx context.Context, method, path string, body, answer an
 }
 
 // refusal reads an error answer. Nothing of it is kept that repeats a secret.
-func (a *myAccount) refusal(got *vault.Answer) error {
+func (a *myAccount) refusal(got *vault.Response) error {
 	var e accountError
 	if josejson.Unmarshal(got.Body, &e) != nil || vault.RepeatsSecret(e.Error(), a.secrets...) {
 		e = accountError{}

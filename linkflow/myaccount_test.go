@@ -19,13 +19,13 @@ import (
 func accountStub(requests *[]*http.Request, bodies *[]string, answers ...string) *myAccount {
 	return &myAccount{
 		base: "https://tenant.example.com/me/v1/connected-accounts/", token: "my-account-token", secrets: []string{"my-account-token"},
-		call: func(r *http.Request) (*vault.Answer, error) {
+		call: func(r *http.Request) (*vault.Response, error) {
 			var body bytes.Buffer
 			_, _ = body.ReadFrom(r.Body)
 			*requests, *bodies = append(*requests, r), append(*bodies, body.String())
 			i := min(len(*requests), len(answers)) - 1
 			status, text, _ := strings.Cut(answers[i], " ")
-			answer := &vault.Answer{Body: []byte(text)}
+			answer := &vault.Response{Body: []byte(text)}
 			_, err := fmt.Sscan(status, &answer.Status)
 			return answer, err
 		},

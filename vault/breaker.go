@@ -29,20 +29,18 @@ const (
 	maxFailing = 1000
 )
 
-// health is how a tenant, or an API of it with a rate limit of its own, has been
-// answering.
-type health struct {
+// breakers are the circuit breakers of an API with a rate limit of its own.
+type breakers struct {
 	mu          sync.Mutex
-	tenant      gate             // closed by a 429, and when nothing can be reached
-	connections map[string]*gate // closed by other failures
+	api         breaker             // opened by a 429, and when nothing can be reached
+	connections map[string]*breaker // opened by other failures
 	failing     map[asker]*failing
 }
 
-// gate is what calls pass while it is open. A closed one, which circuit breakers call
-// open, lets one call at a time through, to try whether that is over; all others are
-// refused without being sent.
-type gate struct {
-	closed *Error    // why calls are refused; nil: they are not
+// breaker is what calls pass while it is closed. An open one lets one call at a time
+// through, to try whether that is over; all others are refused without being sent.
+type breaker struct {
+	open   *Error    // why calls are refused; nil: they are not
 	since  time.Time // when that was found
 	probe  time.Time // when the next call may try
 	well   time.Time // when the last call was made that succeeded
@@ -55,7 +53,7 @@ type failing struct {
 	err       *Error
 }
 
-// asker is who causes a call. The zero asker stands for calls that anybody can
+// asker is who causes an exchange. The zero asker stands for calls that anybody can
 // cause, such as sign-ins.
 type asker struct {
 	user       string
@@ -63,157 +61,164 @@ type asker struct {
 	connection string
 }
 
-// check returns why a call has no chance now, or nil.
-func (h *health) check(a asker) *Error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.refusal(a, time.Now())
+// refusal returns why a call has no chance now, or nil.
+func (b *breakers) refusal(a asker) *Error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refusalAt(a, time.Now())
 }
 
-func (h *health) refusal(a asker, now time.Time) *Error {
-	f := h.failing[a]
+func (b *breakers) refusalAt(a asker, now time.Time) *Error {
+	f := b.failing[a]
 	if f != nil && f.allowance.TokensAt(now) < 1 {
 		return notAsked(f.err, time.Second)
 	}
-	for _, g := range h.gates(a) {
-		if err := g.refusal(now, f != nil); err != nil {
+	for _, each := range b.of(a) {
+		if err := each.refusal(now, f != nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// admit is check for a call that is then made: where a gate is closed, it is the
-// one that tries.
-func (h *health) admit(a asker) *Error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// admit is refusal for a call that is then made, if it can be paid for: where a
+// breaker is open, it is the one that tries.
+func (b *breakers) admit(a asker, pay func() *Error) *Error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	now := time.Now()
-	if err := h.refusal(a, now); err != nil {
+	if err := b.refusalAt(a, now); err != nil {
 		return err
 	}
-	if f := h.failing[a]; f != nil {
+	if err := pay(); err != nil {
+		return err
+	}
+	if f := b.failing[a]; f != nil {
 		f.allowance.AllowN(now, 1)
 	}
-	for _, g := range h.gates(a) {
-		if g.closed != nil {
-			g.probe = now.Add(probeInterval)
+	for _, each := range b.of(a) {
+		if each.open != nil {
+			each.probe = now.Add(probeInterval)
 		}
 	}
 	return nil
 }
 
-// gates are those that the asker's calls pass.
-func (h *health) gates(a asker) [2]*gate { return [2]*gate{&h.tenant, h.connection(a)} }
-
-func (h *health) connection(a asker) *gate {
-	g := h.connections[a.connection]
-	if g == nil {
-		g = new(gate)
-		if h.connections == nil {
-			h.connections = make(map[string]*gate)
+// of are those that the asker's calls pass.
+func (b *breakers) of(a asker) [2]*breaker {
+	connection := b.connections[a.connection]
+	if connection == nil {
+		connection = new(breaker)
+		if b.connections == nil {
+			b.connections = make(map[string]*breaker)
 		}
-		h.connections[a.connection] = g
+		b.connections[a.connection] = connection
 	}
-	return g
+	return [2]*breaker{&b.api, connection}
 }
 
-// open tells whether nothing is known to fail for the asker.
-func (h *health) open(a asker) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.tenant.closed == nil && h.connection(a).closed == nil
+// closed tells whether nothing is known to fail for the asker.
+func (b *breakers) closed(a asker) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.allClosed(a)
+}
+
+func (b *breakers) allClosed(a asker) bool {
+	of := b.of(a)
+	return of[0].open == nil && of[1].open == nil
 }
 
 // report says what became of a call that was made at that time. err is nil if the
 // tenant answered, whatever it said.
-func (h *health) report(a asker, asked time.Time, err *Error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Now()
+func (b *breakers) report(a asker, asked time.Time, err *Error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, of := time.Now(), b.of(a)
 	switch {
 	case err == nil:
-		delete(h.failing, a)
-		for _, g := range h.gates(a) {
-			g.succeed(asked)
+		delete(b.failing, a)
+		for _, each := range of {
+			each.succeed(asked)
 		}
 	case err.Code == CodeThrottled:
-		h.tenant.close(err, now, err.RetryAfter+jittered(err.RetryAfter/10))
-	case h.fail(a, err):
+		b.api.trip(err, now, err.RetryAfter+jittered(err.RetryAfter/10))
+	case b.fail(a, err):
 		// Who fails again says nothing new about the tenant.
 	case err.Reason == reasonUnreachable: // which is nothing that a user can cause
-		h.tenant.strike(a.user, asked, err, now)
+		b.api.strike(a.user, asked, err, now)
 	default:
-		h.connection(a).strike(a.user, asked, err, now)
+		of[1].strike(a.user, asked, err, now)
 	}
 }
 
 // fail notes that a call failed. It reports whether the one before did, too, while
-// the gates are open: then only a call that tries is news.
-func (h *health) fail(a asker, err *Error) (repeated bool) {
+// the breakers are closed: otherwise only a call that tries is news.
+func (b *breakers) fail(a asker, err *Error) (repeated bool) {
 	if a == (asker{}) {
 		return false
 	}
-	f := h.failing[a]
+	f := b.failing[a]
 	if f == nil {
-		if len(h.failing) >= maxFailing || h.failing == nil {
-			h.failing = make(map[asker]*failing)
+		if len(b.failing) >= maxFailing || b.failing == nil {
+			b.failing = make(map[asker]*failing)
 		}
-		h.failing[a] = &failing{rate.NewLimiter(failures, failuresBurst), err}
+		b.failing[a] = &failing{rate.NewLimiter(failures, failuresBurst), err}
 		return false
 	}
 	f.err = err
-	return h.tenant.closed == nil && h.connection(a).closed == nil
+	return b.allClosed(a)
 }
 
 // refusal returns why a call is refused, or nil. Those whose last call failed let
 // others try first.
-func (g *gate) refusal(now time.Time, failed bool) *Error {
-	probe := g.probe
+func (b *breaker) refusal(now time.Time, failed bool) *Error {
+	probe := b.probe
 	if failed {
 		probe = probe.Add(probeInterval / 2)
 	}
-	if g.closed == nil || !now.Before(probe) {
+	if b.open == nil || !now.Before(probe) {
 		return nil
 	}
-	return notAsked(g.closed, probe.Sub(now))
+	return notAsked(b.open, probe.Sub(now))
 }
 
-// succeed opens the gate, unless the call was made before that closed: then it is
+// succeed closes the breaker, unless the call was made before it opened: then it is
 // no news.
-func (g *gate) succeed(asked time.Time) {
-	g.struck = nil
-	if asked.After(g.well) {
-		g.well = asked
+func (b *breaker) succeed(asked time.Time) {
+	b.struck = nil
+	if asked.After(b.well) {
+		b.well = asked
 	}
-	if asked.After(g.since) {
-		g.closed = nil
+	if asked.After(b.since) {
+		b.open = nil
 	}
 }
 
-// strike closes the gate when the calls of enough users failed.
-func (g *gate) strike(user string, asked time.Time, err *Error, now time.Time) {
-	if asked.Before(g.well) {
+// strike opens the breaker when the calls of enough users failed.
+func (b *breaker) strike(user string, asked time.Time, err *Error, now time.Time) {
+	if asked.Before(b.well) {
 		return // a younger call succeeded
 	}
-	if !slices.Contains(g.struck, user) && len(g.struck) < failingUsers {
-		g.struck = append(g.struck, user)
+	if !slices.Contains(b.struck, user) && len(b.struck) < failingUsers {
+		b.struck = append(b.struck, user)
 	}
 	switch {
-	case g.closed != nil: // the next one to try may already be on its way
-		if asked.After(g.since) {
-			g.closed, g.since = err, asked
+	case b.open != nil: // the next one to try may already be on its way
+		if asked.After(b.since) {
+			b.open, b.since = err, asked
 		}
-	case len(g.struck) >= failingUsers:
-		g.close(err, now, jittered(probeInterval))
+	case len(b.struck) >= failingUsers:
+		b.trip(err, now, jittered(probeInterval))
 	}
 }
 
-func (g *gate) close(err *Error, now time.Time, wait time.Duration) {
-	if next := now.Add(wait); g.closed == nil || next.After(g.probe) || now.After(g.probe) {
-		g.probe = next
+// trip opens the breaker.
+func (b *breaker) trip(err *Error, now time.Time, wait time.Duration) {
+	if next := now.Add(wait); b.open == nil || next.After(b.probe) || now.After(b.probe) {
+		b.probe = next
 	}
-	g.closed, g.since = err, now
+	b.open, b.since = err, now
 }
 
 // notAsked is what the tenant said to another call, for one that is not made.

@@ -169,8 +169,8 @@ func TestForgetUserDropsAllAccountsOfOneUserAndNothingElse(t *testing.T) {
 	ask()
 	s.asked(t, 8)
 	c.ForgetUser("auth0|alice")
-	if entries, inOrder, _ := kept(c.cache); entries != 4 || inOrder != 4 || c.cache.kept.Load() != 4 {
-		t.Errorf("%d entries are left, %d in order, %d counted", entries, inOrder, c.cache.kept.Load())
+	if entries, inOrder, _ := kept(c.cache); entries != 4 || inOrder != 4 || c.cache.answers.count != 4 {
+		t.Errorf("%d entries are left, %d in order, %d counted", entries, inOrder, c.cache.answers.count)
 	}
 	ask()
 	s.asked(t, 12)
@@ -351,8 +351,8 @@ func TestMemoryIsBoundedByMaxEntries(t *testing.T) {
 		}
 		synctest.Wait() // room is made after the callers have their answer
 		entries, inOrder, flights := kept(c.cache)
-		if entries > 10 || inOrder != entries || c.cache.kept.Load() != int64(entries) || flights > 0 {
-			t.Errorf("%d entries, %d in order, %d counted, %d flights", entries, inOrder, c.cache.kept.Load(), flights)
+		if entries > 10 || inOrder != entries || c.cache.answers.count != entries || flights > 0 {
+			t.Errorf("%d entries, %d in order, %d counted, %d flights", entries, inOrder, c.cache.answers.count, flights)
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
@@ -26,80 +25,59 @@ const (
 	defaultRetryAfter = 2 * time.Second
 )
 
-// Answer is one answer of Auth0, read whole.
-type Answer struct {
+// Response is one answer of Auth0, read whole.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+
+	asked time.Time // when the request was sent
 }
 
 // Call sends one request to Auth0 for a page that somebody looks at: within a quarter
-// of the tenant's budget and the configured timeout, following no redirect, reading a
-// bounded answer, and closing the request's body. A tenant that cannot be reached, or
-// said 429, is asked by one caller at a time until it answers; its Management API and
-// its My Account API are so when they said 429 themselves. What could not be sent at all
-// is tried twice.
+// of the tenant's budget, of which [WithShare] makes a fair one, and the configured
+// timeout, following no redirect, reading a bounded answer, and closing the request's
+// body. A tenant that cannot be reached, or said 429, is asked by one caller at a time
+// until it answers; its Management API and its My Account API are so when they said
+// 429 themselves. What could not be sent at all is tried twice.
 //
 // Errors are [*Error]: CodeTimeout, CodeUnavailable for transport failures and 5xx,
 // CodeThrottled for 429 and a spent budget, CodeMisconfigured for a redirect. Every
 // other status is the caller's to judge.
-func (c *Client) Call(req *http.Request) (*Answer, error) {
-	if err := c.admitPage(req, "pages"); err != nil {
-		return nil, err
-	}
-	answer, err := c.call(req, asker{})
+func (c *Client) Call(req *http.Request) (*Response, error) {
+	resp, err := c.send(req, forPages, asker{})
 	if err != nil {
 		return nil, err
 	}
-	return answer, nil
+	return resp, nil
 }
 
-// admitPage is admit for what is done in a browser, as often as somebody likes: a
-// quarter of the tenant's budget is there for each such purpose, and what agents need
-// is out of its reach. Where it refuses it closes the request's body, as
+// send makes a call to Auth0. Where it may not be made the request's body is closed, as
 // http.RoundTripper demands.
-func (c *Client) admitPage(req *http.Request, purpose string) *Error {
-	h := c.healthOf(req)
-	err := h.check(asker{})
-	if err == nil {
-		err = c.spend(purpose, max(1, c.tenantBudget/4))
+func (c *Client) send(req *http.Request, e errand, who asker) (*Response, *Error) {
+	leave, err := c.enter(req, e, who)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	resp, err := c.fetch(req)
+	if err != nil && neverSent(err) && c.breakersOf(req).closed(who) && c.pause(req) {
+		resp, err = c.fetch(req)
 	}
 	if err == nil {
-		err = c.admit(h, asker{})
+		err = judge(resp.Status, resp.Header)
 	}
-	if err != nil && req.Body != nil {
+	leave(err)
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
 		_ = req.Body.Close()
 	}
-	return err
-}
-
-// admit tells whether the tenant's state and budget allow a call, which is then made.
-// One that is refused costs nothing.
-func (c *Client) admit(h *health, who asker) *Error {
-	if err := h.check(who); err != nil {
-		return err
-	}
-	if err := c.spend("tenant", c.tenantBudget); err != nil {
-		return err
-	}
-	return h.admit(who)
-}
-
-// call makes a call that was admitted, and tells the tenant's state what came of it.
-func (c *Client) call(req *http.Request, who asker) (*Answer, *Error) {
-	asked := time.Now()
-	answer, err := c.fetch(req)
-	if err != nil && neverSent(err) && c.healthOf(req).open(who) && c.pause(req) {
-		answer, err = c.fetch(req)
-	}
-	if err == nil {
-		err = judge(answer.Status, answer.Header)
-	}
-	c.report(req, who, asked, err)
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
 }
 
 // judge is what the status of an answer says about the tenant, whatever was asked.
@@ -113,31 +91,6 @@ func judge(status int, header http.Header) *Error {
 		return &Error{Code: CodeMisconfigured, Reason: "redirect", Status: status, Err: errors.New("Auth0 redirects: is the domain the one that Auth0 serves?")}
 	}
 	return nil
-}
-
-// healthOf is the state that a call depends on. The Management API has a rate limit
-// of its own, and a low one. Of the My Account API Auth0 does not tell; if it counts
-// with the exchanges, they are told 429 themselves.
-func (c *Client) healthOf(req *http.Request) *health {
-	switch path := req.URL.Path; {
-	case strings.HasPrefix(path, "/api/v2/"):
-		return c.managementHealth
-	case strings.HasPrefix(path, "/me/"):
-		return c.myAccountHealth
-	}
-	return c.health
-}
-
-// report tells the tenant's state what came of a call. A caller that gave up says
-// nothing about the tenant.
-func (c *Client) report(req *http.Request, who asker, asked time.Time, err *Error) {
-	switch h := c.healthOf(req); {
-	case errors.Is(req.Context().Err(), context.Canceled):
-	case err == nil || err.Code == CodeMisconfigured:
-		h.report(who, asked, nil)
-	default:
-		h.report(who, asked, err)
-	}
 }
 
 // retryPause is how long what could not be sent is left alone, at most.
@@ -169,40 +122,32 @@ func neverSent(err *Error) bool {
 	return ok && network.Op == "dial"
 }
 
-// spend takes one call off a budget of the tenant: so many a second, ten seconds'
-// worth at once.
-func (c *Client) spend(purpose string, perSecond int) *Error {
-	if wait := c.cache.budgets.spend(spender{issuer: c.issuer, purpose: purpose}, float64(perSecond), 10*perSecond); wait > 0 {
-		return &Error{Code: CodeThrottled, Reason: "tenant_budget", RetryAfter: wait}
-	}
-	return nil
-}
-
 // sparing is a transport for calls that anybody can cause, without a token.
 type sparing struct{ client *Client }
 
 // RoundTrip implements http.RoundTripper.
 func (s sparing) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := s.client
-	if err := c.admitPage(req, "sign-ins"); err != nil {
-		return nil, err
+	leave, refused := s.client.enter(req, signingIn, asker{})
+	if refused != nil {
+		closeBody(req)
+		return nil, refused
 	}
-	asked := time.Now()
-	resp, err := c.http.Transport.RoundTrip(req)
+	resp, err := s.client.http.Transport.RoundTrip(req)
 	if err != nil {
-		c.report(req, asker{}, asked, transportError(err))
+		leave(transportError(err))
 		return nil, err
 	}
-	c.report(req, asker{}, asked, judge(resp.StatusCode, resp.Header))
+	leave(judge(resp.StatusCode, resp.Header))
 	return resp, nil
 }
 
 // fetch sends a request once, and reads what comes.
-func (c *Client) fetch(req *http.Request) (*Answer, *Error) {
+func (c *Client) fetch(req *http.Request) (*Response, *Error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
 	req = req.WithContext(ctx)
 	req.Header.Set("Accept", "application/json")
+	asked := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, transportError(err)
@@ -215,7 +160,7 @@ func (c *Client) fetch(req *http.Request) (*Answer, *Error) {
 	if len(body) > maxAnswer {
 		return nil, &Error{Code: CodeUnavailable, Reason: "answer_too_large", Status: resp.StatusCode}
 	}
-	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: body, asked: asked}, nil
 }
 
 // reasonUnreachable: no answer came, for another reason than time.

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unique"
 
@@ -132,21 +132,16 @@ type Client struct {
 	tenantBudget  int
 	http          *http.Client
 
-	cache            *Cache
-	keys             *keySet
-	health           *health
-	managementHealth *health
-	myAccountHealth  *health
+	cache *Cache
+	keys  *keySet
 
 	// What the keys of a Cache say, interned since many entries have the same:
 	tenant unique.Handle[string] // the issuer
 	rules  unique.Handle[string] // what verifying a token depends on
 	id     unique.Handle[string] // what the vault's answers depend on besides the caller
 
-	slots      chan struct{} // one in it for each exchange under way
-	waiting    atomic.Int64  // callers
-	flying     atomic.Int64  // flights, which may outlast their callers
-	maxWaiting int64
+	slots  chan struct{} // one in it for each exchange under way
+	limits limits
 }
 
 // New checks cfg and returns a Client for it. It makes no network call.
@@ -181,8 +176,12 @@ func New(cfg Config) (*Client, error) {
 		userBudget:    cfg.UserBudget,
 		tenantBudget:  cfg.TenantBudget,
 		slots:         make(chan struct{}, cfg.MaxExchanges),
-		maxWaiting:    int64(cfg.MaxWaiting),
-		http:          &http.Client{Transport: cfg.Transport, CheckRedirect: refuseRedirects},
+		limits: limits{
+			waiting:          cfg.MaxWaiting,
+			waitingOfOneUser: max(1, cfg.MaxWaiting/2),
+			begunOfOneUser:   max(1, cfg.MaxExchanges/8),
+		},
+		http: &http.Client{Transport: cfg.Transport, CheckRedirect: refuseRedirects},
 	}
 	c.share(cfg.Cache)
 	return c, nil
@@ -239,12 +238,20 @@ func (cfg *Config) setDefaults() {
 func (c *Client) share(cache *Cache) {
 	c.cache = cache
 	c.keys = cache.keySet(c.issuer + ".well-known/jwks.json")
-	c.health = cache.health(c.issuer)
-	c.managementHealth = cache.health(c.issuer + "api/v2/")
-	c.myAccountHealth = cache.health(c.issuer + "me/")
 	c.tenant = unique.Make(c.issuer)
 	c.rules = unique.Make(joinKey(c.issuer, c.audience, fmt.Sprint(c.algorithms)))
 	c.id = unique.Make(joinKey(c.issuer, c.audience, c.clientID))
+}
+
+// joinKey joins parts so that no two lists of parts give the same key.
+func joinKey(parts ...string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		b.WriteString(strconv.Itoa(len(part)))
+		b.WriteByte(':')
+		b.WriteString(part)
+	}
+	return b.String()
 }
 
 // Issuer returns the tenant's issuer identifier: the domain's URL with its

@@ -24,11 +24,12 @@ const (
 )
 
 // exchange asks Token Vault for the token of the subject's user at a connection.
-func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
-	subject := q.subject.token.Reveal()
+func (c *Client) exchange(ctx context.Context, q question) *answer {
+	a := &answer{asked: time.Now()}
+	token := q.subject.token.Reveal()
 	form := url.Values{
 		"grant_type":           {grantType},
-		"subject_token":        {subject},
+		"subject_token":        {token},
 		"subject_token_type":   {q.subject.kind},
 		"requested_token_type": {requestedTokenType},
 		"connection":           {q.request.Connection},
@@ -38,21 +39,28 @@ func (c *Client) exchange(ctx context.Context, q question) (*Token, *Error) {
 	}
 	req, err := c.tokenRequest(ctx, form)
 	if err != nil {
-		return nil, &Error{Code: CodeMisconfigured, Reason: "request", Err: errors.New("the domain gives no valid URL")}
+		a.err = &Error{Code: CodeMisconfigured, Reason: "request", Err: errors.New("the domain gives no valid URL")}
+		return a
 	}
-	asked := time.Now()
-	answer, callErr := c.call(req, q.asker())
-	if callErr != nil {
-		return nil, callErr
-	}
+	resp, refused := c.send(req, exchanging, q.asker())
 	switch {
-	case answer.Status == http.StatusOK:
-		return parseToken(answer.Body, asked)
-	case answer.Status >= 400:
+	case refused != nil:
+		a.err = refused
+		return a
+	case resp.Status == http.StatusOK:
+		a.asked = resp.asked
+		a.token, a.err = parseToken(resp.Body, resp.asked)
+	case resp.Status >= 400:
+		a.asked = resp.asked
 		secret := c.clientSecret.Reveal()
-		return nil, classify(answer, q.request.LoginHint != "", subject, secret, url.QueryEscape(secret), req.Header.Get("Authorization"))
+		a.err = classify(resp, q.request.LoginHint != "", token, secret, url.QueryEscape(secret), req.Header.Get("Authorization"))
+	default:
+		a.err = &Error{Code: CodeUnavailable, Reason: "unexpected_status", Status: resp.Status}
 	}
-	return nil, &Error{Code: CodeUnavailable, Reason: "unexpected_status", Status: answer.Status}
+	if a.err != nil && a.err.aboutSubject() {
+		a.refused = q.subject.token
+	}
+	return a
 }
 
 // tokenRequest is a request to the token endpoint with our client's
@@ -140,7 +148,7 @@ func senseless(why string) *Error {
 // to a missing account alike. Codes are those that Auth0 documents or has been
 // seen to send; any other is taken for a fault of the set-up, since a link
 // would send users to connect accounts for nothing.
-func classify(answer *Answer, hinted bool, secrets ...string) *Error {
+func classify(answer *Response, hinted bool, secrets ...string) *Error {
 	code, description, ok := parseOAuthError(answer.Body, secrets...)
 	if !ok {
 		return &Error{Code: CodeUnavailable, Reason: "no_oauth_error", Status: answer.Status}

@@ -4,104 +4,184 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 )
 
 // question is one exchange to be made, with all that its answer depends on.
 type question struct {
+	key
 	subject subject
 	request Request
 	at      time.Time // when it was asked
-	account account
-	id      entryID // with account: answers may be shared
 }
-
-// answer is what the vault said to a question.
-type answer struct {
-	token   *Token
-	err     *Error
-	asked   time.Time
-	refused Secret // the subject token that err is about; empty: none
-}
-
-// lasts tells whether the answer says something about the account, and not about
-// the token that was exchanged, or about how Auth0 is doing.
-func (a *answer) lasts() bool {
-	return a.err == nil || a.err.Code == CodeLinkRequired || a.err.Code == CodeRelinkRequired
-}
-
-// flight is an exchange on its way. done is closed when the answer is there.
-type flight struct {
-	name      flightName
-	notBefore time.Time // when it may begin
-	renews    bool      // a kept answer serves meanwhile
-	stale     bool      // the account was forgotten, or its token rejected, meanwhile; guarded by shard.mu
-	done      chan struct{}
-	answer    *answer
-}
-
-// flightName tells flights apart.
-type flightName struct {
-	account account
-	id      entryID
-	subject digest // of the one subject token that it is for; zero: anybody's
-}
-
-func (q question) asker() asker {
-	return asker{q.account.subject, q.id.agent, q.account.connection}
-}
-
-// digest stands for a token where the token itself might be printed.
-type digest [sha256.Size]byte
 
 func (c *Client) question(caller Caller, req Request, at time.Time) (question, error) {
 	if req.Connection == "" {
 		return question{}, errors.New("vault: Request.Connection is required")
 	}
-	subject, err := caller.subject(c)
+	s, err := caller.subject(c)
 	return question{
-		subject: subject,
+		key:     key{account{c.tenant, s.user, req.Connection}, c.id, s.agent, req.LoginHint},
+		subject: s,
 		request: req,
 		at:      at,
-		account: account{c.tenant, subject.user, req.Connection},
-		id:      entryID{c.id, subject.agent, req.LoginHint},
 	}, err
 }
 
-// joinKey joins parts so that no two lists of parts give the same key.
-func joinKey(parts ...string) string {
-	var b strings.Builder
-	for _, part := range parts {
-		b.WriteString(strconv.Itoa(len(part)))
-		b.WriteByte(':')
-		b.WriteString(part)
+func (q question) asker() asker { return asker{q.key.subject, q.agent, q.connection} }
+
+// flight is an exchange on its way. done is closed when the answer is there.
+type flight struct {
+	name   flightName
+	done   chan struct{}
+	answer *answer
+	stale  bool // what it brings is not to be kept; guarded by flights.mu
+}
+
+// flightName tells flights apart.
+type flightName struct {
+	key
+	token digest // of the one subject token that it is for; zero: anybody's
+}
+
+// flights are the exchanges on their way, each shared by all who wait for its answer.
+// A user may have a part of them only, so that it takes several to keep all others out.
+type flights struct {
+	mu      sync.Mutex
+	byName  map[flightName]*flight
+	users   map[string]*pending // those with any, by subject
+	waiting int                 // callers
+	begun   int                 // flights, which may outlast their callers
+}
+
+// pending is what goes on for one user.
+type pending struct {
+	waiting int // callers
+	begun   int // flights, whether or not somebody still waits for them
+}
+
+// limits are those of a Client.
+type limits struct{ waiting, waitingOfOneUser, begunOfOneUser int }
+
+// join returns the flight of that name, and whether the caller has to fly it: it is
+// the first. wait counts the caller among those who wait, until leave. It returns
+// nil where there is no room for the caller, or for another flight.
+func (fs *flights) join(name flightName, l limits, wait bool) (f *flight, first bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	p := fs.users[name.subject]
+	if p == nil {
+		p = new(pending)
 	}
-	return b.String()
+	f = fs.byName[name]
+	switch {
+	case wait && (fs.waiting >= l.waiting || p.waiting >= l.waitingOfOneUser),
+		f == nil && (fs.begun >= l.waiting || p.begun >= l.begunOfOneUser):
+		return nil, false
+	case f == nil:
+		f, first = &flight{name: name, done: make(chan struct{})}, true
+		fs.byName[name] = f
+		p.begun++
+		fs.begun++
+	}
+	if wait {
+		p.waiting++
+		fs.waiting++
+	}
+	if *p != (pending{}) {
+		fs.users[name.subject] = p
+	}
+	return f, first
+}
+
+// leave is for each caller who waited.
+func (fs *flights) leave(subject string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.waiting--
+	fs.users[subject].waiting--
+	fs.settle(subject)
+}
+
+// settle forgets a user for whom nothing goes on.
+func (fs *flights) settle(subject string) {
+	if *fs.users[subject] == (pending{}) {
+		delete(fs.users, subject)
+	}
+}
+
+// land ends a flight. keep is what makes its answer one that lasts: whoever joins no
+// flight afterwards finds it there. It is not called for what is not to be kept.
+func (fs *flights) land(f *flight, keep func()) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if !f.stale {
+		keep()
+		delete(fs.byName, f.name)
+	}
+	fs.begun--
+	fs.users[f.name.subject].begun--
+	fs.settle(f.name.subject)
+	close(f.done)
+}
+
+// strand keeps what flights bring from being kept, and others from joining them.
+func (fs *flights) strand(which func(key) bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for name, f := range fs.byName {
+		if which(name.key) {
+			f.stale = true
+			delete(fs.byName, name)
+		}
+	}
+}
+
+// ask returns the vault's answer to q that was asked for at or after oldest: a
+// kept one, one that is on its way, or a new one.
+func (c *Client) ask(ctx context.Context, q question, oldest time.Time) (*answer, error) {
+	a, err := c.join(ctx, q, digest{}, oldest)
+	if err == nil && a.asked.Before(oldest) {
+		return c.ask(ctx, q, oldest) // it was on its way before; what is now is younger
+	}
+	own := q.subject.token.Reveal()
+	if err != nil || a.refused == (Secret{}) || a.refused.Reveal() == own {
+		return a, err
+	}
+	// Another token of the user was refused, which says nothing about ours.
+	return c.join(ctx, q, sha256.Sum256([]byte(own)), oldest)
 }
 
 // join returns the kept answer to q if it was asked for at or after oldest.
-// Without one it waits for the flight of that subject, beginning it if there is
+// Without one it waits for the flight of that subject token, beginning it if there is
 // none. It ends early with ctx; the flight goes on for the others.
-func (c *Client) join(ctx context.Context, q question, subject digest, oldest time.Time) (*answer, error) {
-	name := flightName{q.account, q.id, subject}
-	kept, f, first := c.cache.board(q, name, oldest, c.room())
-	if first {
-		c.flying.Add(1)
-		go c.fly(context.WithoutCancel(ctx), q, f)
-	}
+func (c *Client) join(ctx context.Context, q question, token digest, oldest time.Time) (*answer, error) {
+	name := flightName{q.key, token}
+	kept, renew, _ := c.cache.answers.get(q.key, q.at, oldest, !q.request.HideHint)
 	if kept != nil {
+		if renew {
+			if f, first := c.cache.flights.join(name, c.limits, false); first {
+				go c.fly(context.WithoutCancel(ctx), q, f, true, time.Time{})
+			}
+		}
 		return kept, nil
 	}
+	f, first := c.cache.flights.join(name, c.limits, true)
 	if f == nil {
 		return nil, &Error{Code: CodeThrottled, Reason: "too_many_waiting", RetryAfter: time.Second}
 	}
-	c.waiting.Add(1)
-	defer func() {
-		c.waiting.Add(-1)
-		c.cache.leave(q)
-	}()
+	defer c.cache.flights.leave(q.key.subject)
+	if first {
+		// One may have landed since the first look.
+		kept, _, notBefore := c.cache.answers.get(q.key, q.at, oldest, !q.request.HideHint)
+		if kept != nil {
+			f.answer = kept
+			c.cache.flights.land(f, func() {})
+			return kept, nil
+		}
+		go c.fly(context.WithoutCancel(ctx), q, f, false, notBefore)
+	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -113,75 +193,18 @@ func (c *Client) join(ctx context.Context, q question, subject digest, oldest ti
 	return f.answer, nil
 }
 
-// room tells whether more may wait and be begun. One user gets half of the callers
-// and an eighth of the exchanges, so that it takes several to keep all others out.
-func (c *Client) room() room {
-	return room{
-		forCallers:       c.waiting.Load() < c.maxWaiting,
-		forFlights:       c.flying.Load() < c.maxWaiting,
-		callersOfOneUser: max(1, int(c.maxWaiting/2)),
-		flightsOfOneUser: max(1, cap(c.slots)/8),
-	}
-}
-
-// fly asks the vault and lands the flight, whatever happens.
-func (c *Client) fly(ctx context.Context, q question, f *flight) {
+// fly asks the vault, not before that time, and lands the flight, whatever happens. A
+// store that nodes share would be asked where this begins, and told where it ends.
+func (c *Client) fly(ctx context.Context, q question, f *flight, renews bool, notBefore time.Time) {
 	f.answer = &answer{
 		asked: time.Now(),
 		err:   &Error{Code: CodeUnavailable, Reason: "internal", Err: errors.New("the exchange did not finish")},
 	}
-	defer func() {
-		c.flying.Add(-1) // before anybody has the answer and asks again
-		c.cache.land(f, q, c.maxAge, c.maxEntries)
-	}()
-
-	if wait := time.Until(f.notBefore); wait > 0 {
+	defer c.cache.flights.land(f, func() {
+		f.answer = c.cache.answers.put(q.key, !q.request.HideHint, f.answer, renews, c.maxAge, c.maxEntries)
+	})
+	if wait := time.Until(notBefore); wait > 0 {
 		time.Sleep(wait)
 	}
-	if f.answer.err = c.mayExchange(q); f.answer.err != nil {
-		return
-	}
-	if f.answer.err = c.takeSlot(); f.answer.err != nil {
-		return
-	}
-	defer func() { <-c.slots }()
-	if f.answer.err = c.admit(c.health, q.asker()); f.answer.err != nil {
-		return
-	}
-	f.answer.asked = time.Now()
-	f.answer.token, f.answer.err = c.exchange(ctx, q)
-	if err := f.answer.err; err != nil && err.aboutSubject() {
-		f.answer.refused = q.subject.token
-	}
-}
-
-// mayExchange tells whether the tenant's state and the user's budget allow an
-// exchange, before it waits for anything.
-func (c *Client) mayExchange(q question) *Error {
-	if err := c.health.check(q.asker()); err != nil {
-		return err
-	}
-	who := spender{issuer: c.issuer, purpose: "exchange", user: q.subject.user, agent: q.subject.agent}
-	if wait := c.cache.budgets.spend(who, float64(c.userBudget)/60, c.userBudget); wait > 0 {
-		return &Error{Code: CodeThrottled, Reason: "user_budget", RetryAfter: wait}
-	}
-	return nil
-}
-
-// takeSlot waits for one of the exchanges under way to end, if there are as many
-// as may be.
-func (c *Client) takeSlot() *Error {
-	select {
-	case c.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	patience := time.NewTimer(c.timeout / 2)
-	defer patience.Stop()
-	select {
-	case c.slots <- struct{}{}:
-		return nil
-	case <-patience.C:
-		return &Error{Code: CodeThrottled, Reason: "too_many_exchanges", RetryAfter: time.Second}
-	}
+	f.answer = c.exchange(ctx, q)
 }

@@ -282,7 +282,7 @@ func TestEveryDimensionSeparates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return flightName{account: q.account, id: q.id}
+		return flightName{key: q.key}
 	}
 	key := func(p tuple) flightName {
 		c := newTenant().client(t, Config{Domain: p["domain"], ClientID: p["client"], Audience: p["audience"]})

@@ -51,7 +51,7 @@ func FuzzErrorAnswer(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte, hinted bool) {
-		e := classify(&Answer{Status: status, Body: body}, hinted, canary)
+		e := classify(&Response{Status: status, Body: body}, hinted, canary)
 		if e.Code == "" || !isReason(e.Reason) {
 			t.Errorf("got %q, %q", e.Code, e.Reason)
 		}

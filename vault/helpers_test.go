@@ -369,18 +369,17 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 
 // kept counts what is in a cache.
 func kept(c *Cache) (entries, inOrder, flights int) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		for _, list := range s.entries {
-			entries += len(list)
-		}
-		for e := s.newest; e != nil; e = e.older {
-			inOrder++
-		}
-		flights += len(s.flights)
-		s.mu.Unlock()
+	c.flights.mu.Lock()
+	defer c.flights.mu.Unlock()
+	c.answers.mu.Lock()
+	defer c.answers.mu.Unlock()
+	for _, list := range c.answers.entries {
+		entries += len(list)
 	}
+	for e := c.answers.newest; e != nil; e = e.older {
+		inOrder++
+	}
+	flights = len(c.flights.byName)
 	return entries, inOrder, flights
 }
 

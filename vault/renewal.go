@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"math/big"
 	"time"
-	"unique"
 )
 
 const (
+	// linkMaxAge is the oldest answer that an account may be called insufficient
+	// by: a user who has just connected it elsewhere is not sent to connect again.
+	linkMaxAge = 2 * time.Second
+
 	// expiryMargin is how long before its end a provider's token is no longer
 	// handed out, if the vault may have a newer one: it still has to travel.
 	expiryMargin = 5 * time.Second
@@ -30,121 +33,67 @@ const (
 	rejectInterval = time.Minute
 )
 
-// entry is a kept answer. One without an answer remembers that the vault served
-// the account, and what is below.
-type entry struct {
-	account      account
-	id           entryID
-	used         time.Time
-	newer, older *entry // in the order of use
+// term says for how long an answer serves, and when the vault is asked for what comes
+// next. Auth0 gives the token that it has stored until that ends, and has no way to be
+// asked for a newer one; some tenants may renew earlier. So the first renewal is a
+// trial: where it brings the same token, later ones wait for the end.
+type term struct {
+	until time.Time // the answer serves
 
-	answer *answer
-	until  time.Time // the answer serves
-	last   digest    // of the token that the vault gave last, served or not; zero: none
-
-	// While the answer serves, a request that it serves asks for what comes next
-	// from renewal on (zero: none does). Otherwise those that wait ask from resume on.
+	// While the answer serves, a request that it serves asks from renewal on (zero:
+	// none does). Otherwise those that wait ask from resume on.
 	renewal, resume time.Time
 
-	rejected time.Time
-	tellHint bool // the caller may be told the hint
-	dropped  bool // when rejected; the answer does not serve until the vault was asked
-	hadLife  bool // the token, when the vault gave it first
-	steady   bool // the vault gives a token again until its end, and only then another
+	last    digest // of the token that the vault gave last, served or not; zero: none
+	hadLife bool   // that token, when the vault gave it first
+	steady  bool   // the vault gives a token again until its end, and only then another
 }
 
-// entryID tells the entries of an account apart.
-type entryID struct {
-	client unique.Handle[string] // issuer, API and exchange client
-	agent  unique.Handle[agent]
-	hint   string
-}
-
-// serves tells whether e has an answer that was asked for at or after oldest. A
-// nil entry has none.
-func (e *entry) serves(now, oldest time.Time) bool {
-	return e != nil && e.answer != nil && !e.dropped && now.Before(e.until) && !e.answer.asked.Before(oldest)
-}
-
-// keep makes a the answer of e for as long as it serves.
-func (e *entry) keep(a *answer, renewed bool, maxAge time.Duration, now time.Time) {
-	e.answer, e.dropped, e.renewal, e.resume = a, false, time.Time{}, time.Time{}
+// after is the term of what the vault answered after t. renewed says that t's answer
+// was still serving.
+func (t term) after(a *answer, renewed bool, maxAge time.Duration, now time.Time) term {
+	t.renewal, t.resume = time.Time{}, time.Time{}
 	if a.err != nil {
-		e.until = a.asked.Add(linkMaxAge)
-		return
+		t.until = a.asked.Add(linkMaxAge)
+		return t
 	}
-	a.token.entry = e
-	same := e.last == digestOf(a.token)
+	end, id := a.token.Expiry, digestOf(a.token)
+	same := t.last == id
 	if !same {
-		e.hadLife = a.token.Expiry.IsZero() || a.token.Expiry.After(now)
+		t.last, t.hadLife = id, end.IsZero() || end.After(now)
 	}
-	e.last = digestOf(a.token)
-	e.schedule(a, same, renewed, maxAge)
-	if now.Before(e.until) {
-		return
+	t.steady = t.steady || same && renewed && !end.IsZero() && end.Add(-expiryMargin).Before(a.asked.Add(maxAge))
+	t.until, t.renewal = t.served(a, same, maxAge)
+	if same && t.hadLife && !now.Before(t.until) {
+		t.resume = a.asked.Add(lastSecond)
 	}
-	e.answer = nil // it is for those who wait, once
-	if same && e.hadLife {
-		e.resume = a.asked.Add(lastSecond)
-	}
+	return t
 }
 
-// outlast is for a flight that failed: the answer goes on serving, also one that
-// was dropped for a newer one, since the vault may be out of reach for long.
-func (e *entry) outlast(f *flight, now time.Time) {
-	if f.renews {
-		e.renewal = now.Add(max(renewalPause, e.until.Sub(now)/4))
-	}
-	if e.dropped && !f.answer.err.aboutSubject() {
-		e.dropped = false
-		if e.serves(now, time.Time{}) {
-			f.answer = e.answer
-		}
-	}
-}
-
-// schedule says until when a token serves and when it is renewed. Auth0 gives the
-// token that it has stored until that ends, and has no way to be asked for a
-// newer one; some tenants may renew earlier. So the first renewal of an entry is
-// a trial: where it brings the same token, later ones wait for the end.
-func (e *entry) schedule(a *answer, same, renewed bool, maxAge time.Duration) {
-	latest := a.asked.Add(maxAge)
-	e.until = latest
-	e.renewal = latest.Add(-jittered(maxAge / 10)) // many may have begun at once
-	end := a.token.Expiry
-	if end.IsZero() || !end.Add(-expiryMargin).Before(latest) {
-		return
-	}
-	if same && renewed {
-		e.steady = true
-	}
-	if same || e.steady {
-		e.until, e.renewal = end, time.Time{}
-		if latest.Before(end) {
-			e.until = latest
-		}
-		return
-	}
-	e.until = end.Add(-expiryMargin)
-	e.renewal = e.until.Add(-jittered(min(renewalLead, e.until.Sub(a.asked)/4)))
-}
-
-// reject drops the answer if token is what it gives, once in a rejectInterval.
-// It reports whether it did, and whether asking may bring another answer.
-func (e *entry) reject(token *Token, now time.Time) (dropped, another bool) {
+// served says until when a token serves, and when it is renewed.
+func (t term) served(a *answer, same bool, maxAge time.Duration) (until, renewal time.Time) {
+	latest, end := a.asked.Add(maxAge), a.token.Expiry
 	switch {
-	case e.last != digestOf(token):
-		return false, true // there is another one already
-	case e.answer != nil && e.answer.err != nil:
-		return false, true // or none any more
-	case e.dropped:
-		return false, true // and it is being asked for
-	case now.Sub(e.rejected) < rejectInterval:
-		return false, false
+	case end.IsZero() || !end.Add(-expiryMargin).Before(latest):
+		return latest, latest.Add(-jittered(maxAge / 10)) // many may have begun at once
+	case same || t.steady:
+		if latest.Before(end) {
+			return latest, time.Time{}
+		}
+		return end, time.Time{}
 	}
-	e.rejected, e.dropped = now, true
-	return true, true
+	until = end.Add(-expiryMargin)
+	return until, until.Add(-jittered(min(renewalLead, until.Sub(a.asked)/4)))
 }
+
+// outlasting is t after a renewal that failed.
+func (t term) outlasting(now time.Time) term {
+	t.renewal = now.Add(max(renewalPause, t.until.Sub(now)/4))
+	return t
+}
+
+// digest stands for a token where the token itself might be printed.
+type digest [sha256.Size]byte
 
 func digestOf(token *Token) digest { return sha256.Sum256([]byte(token.Reveal())) }
 

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
@@ -10,10 +9,6 @@ import (
 
 	"golang.org/x/oauth2"
 )
-
-// linkMaxAge is the oldest answer that an account may be called insufficient
-// by: a user who has just connected it elsewhere is not sent to connect again.
-const linkMaxAge = 2 * time.Second
 
 // MaxLoginHints is how many login hints are remembered of one user, agent and
 // connection: more accounts than people have at one provider.
@@ -145,7 +140,7 @@ func (c *Client) LoginHints(caller Caller, connection string) []string {
 	if err != nil {
 		return nil
 	}
-	return c.cache.loginHints(q)
+	return c.cache.answers.loginHints(q.key)
 }
 
 // Reject drops a token that the provider answered 401 to, and reports whether
@@ -153,18 +148,3 @@ func (c *Client) LoginHints(caller Caller, connection string) []string {
 // same. A user's token at one account is dropped once a minute at most, for the
 // same agent.
 func (c *Client) Reject(token *Token) bool { return c.cache.reject(token) }
-
-// ask returns the vault's answer to q that was asked for at or after oldest: a
-// kept one, one that is on its way, or a new one.
-func (c *Client) ask(ctx context.Context, q question, oldest time.Time) (*answer, error) {
-	a, err := c.join(ctx, q, digest{}, oldest)
-	if err == nil && a.asked.Before(oldest) {
-		return c.ask(ctx, q, oldest) // it was on its way before; what is now is younger
-	}
-	own := q.subject.token.Reveal()
-	if err != nil || a.refused == (Secret{}) || a.refused.Reveal() == own {
-		return a, err
-	}
-	// Another token of the user was refused, which says nothing about ours.
-	return c.join(ctx, q, sha256.Sum256([]byte(own)), oldest)
-}

@@ -140,21 +140,21 @@ func TestRememberedBudgetsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var b budgets
 		for i := range maxBudgets {
-			b.spend(spender{user: fmt.Sprint("one-time-", i)}, 1, 10)
+			b.spend(spender{name: fmt.Sprint("one-time-", i)}, 1, 10)
 		}
-		b.spend(spender{user: "looping"}, 1, 10)
+		b.spend(spender{name: "looping"}, 1, 10)
 		if n := len(b.buckets); n != maxBudgets { // one made room
 			t.Errorf("%d budgets while all are being spent", n)
 		}
 		for range 9 {
-			b.spend(spender{user: "looping"}, 1, 10)
+			b.spend(spender{name: "looping"}, 1, 10)
 		}
 		time.Sleep(time.Second) // all are whole again, but for one
-		b.spend(spender{user: "new"}, 1, 10)
+		b.spend(spender{name: "new"}, 1, 10)
 		if n := len(b.buckets); n > 3 {
 			t.Errorf("%d budgets, of which two are not whole", n)
 		}
-		if b.spend(spender{user: "looping"}, 1, 10) != 0 || b.spend(spender{user: "looping"}, 1, 10) == 0 {
+		if b.spend(spender{name: "looping"}, 1, 10) != 0 || b.spend(spender{name: "looping"}, 1, 10) == 0 {
 			t.Error("a budget that is not whole was forgotten")
 		}
 	})
@@ -164,7 +164,7 @@ func TestBudgetsOfUsersWhoDoNotComeBackAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var b budgets
 		for i := range 20 * minSweep {
-			b.spend(spender{user: fmt.Sprint("one-time-", i)}, 1, 10)
+			b.spend(spender{name: fmt.Sprint("one-time-", i)}, 1, 10)
 			time.Sleep(time.Second)
 		}
 		if n := len(b.buckets); n > minSweep {

@@ -431,18 +431,18 @@ func TestThoseWhoFailAgainLetOthersTry(t *testing.T) {
 
 func TestALateTimeoutIsNoNews(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var h health
+		var b breakers
 		down := &Error{Code: CodeTimeout, Reason: "timeout"}
 		hung := time.Now()
 		time.Sleep(time.Second)
 		asked := time.Now()
 		time.Sleep(time.Second)
-		h.report(asker{user: "well"}, asked, nil)
+		b.report(asker{user: "well"}, asked, nil)
 		for i := range 10 {
-			h.report(asker{user: fmt.Sprint("hung ", i)}, hung, down)
+			b.report(asker{user: fmt.Sprint("hung ", i)}, hung, down)
 		}
-		if !h.open(asker{}) {
-			t.Error("it is closed for what was asked before it was well")
+		if !b.closed(asker{}) {
+			t.Error("the breaker opened for what was asked before it was well")
 		}
 	})
 }
