@@ -23,14 +23,25 @@ const (
 
 // enter lets a call to Auth0 be made: by what is known of how Auth0 does, within the
 // budget of the errand and of the tenant and, for an exchange, when one of the
-// exchanges under way has ended. What is refused costs nothing. leave is to be called
-// with what came of the call.
-func (c *Client) enter(req *http.Request, e errand, who asker) (leave func(*Error), err *Error) {
-	b := c.breakersOf(req)
+// exchanges under way has ended. leave is to be called with what came of the call.
+func (c *Client) enter(req *http.Request, e errand, who asker) (leave func(*Error), refused *Error) {
+	to := apiOf(req)
+	report, err := c.mayEnter(req.Context(), c.cache.breakersOf(c.issuer+to.path), e, who)
+	if err != nil {
+		c.throttled(to, err)
+		return nil, err
+	}
+	return func(err *Error) {
+		c.throttled(to, err)
+		report(err)
+	}, nil
+}
+
+func (c *Client) mayEnter(ctx context.Context, b *breakers, e errand, who asker) (report func(*Error), refused *Error) {
 	if err := b.refusal(who); err != nil { // which nobody has to wait for
 		return nil, err
 	}
-	if err := c.afford(req.Context(), e, who); err != nil {
+	if err := c.afford(ctx, e, who); err != nil {
 		return nil, err
 	}
 	free := func() {}
@@ -40,18 +51,18 @@ func (c *Client) enter(req *http.Request, e errand, who asker) (leave func(*Erro
 		}
 		free = func() { <-c.slots }
 	}
-	err = b.admit(who, func() *Error {
+	refused = b.admit(who, func() *Error {
 		return c.spend(spender{issuer: c.issuer}, float64(c.tenantBudget), 10*c.tenantBudget, "tenant_budget")
 	})
-	if err != nil {
+	if refused != nil {
 		free()
-		return nil, err
+		return nil, refused
 	}
 	asked := time.Now()
 	return func(err *Error) {
 		free()
 		switch {
-		case errors.Is(req.Context().Err(), context.Canceled): // which says nothing about the tenant
+		case errors.Is(ctx.Err(), context.Canceled): // which says nothing about the tenant
 		case err != nil && err.Code == CodeMisconfigured:
 			b.report(who, asked, nil)
 		default:
@@ -60,16 +71,26 @@ func (c *Client) enter(req *http.Request, e errand, who asker) (leave func(*Erro
 	}, nil
 }
 
-// breakersOf are those of the API that a call goes to. The Management API has a rate
-// limit of its own, and a low one. Of the My Account API Auth0 does not tell; if it
-// counts with the exchanges, they are told 429 themselves.
-func (c *Client) breakersOf(req *http.Request) *breakers {
-	for _, api := range []string{"api/v2/", "me/"} {
-		if strings.HasPrefix(req.URL.Path, "/"+api) {
-			return c.cache.breakersOf(c.issuer + api)
+// api is a part of Auth0 with a rate limit of its own. The Management API's is a low
+// one. Of the My Account API Auth0 does not tell; if it counts with the exchanges, they
+// are told 429 themselves.
+type api struct{ path, name string }
+
+var apis = []api{{"api/v2/", "management"}, {"me/", "my_account"}}
+
+func apiOf(req *http.Request) api {
+	for _, a := range apis {
+		if strings.HasPrefix(req.URL.Path, "/"+a.path) {
+			return a
 		}
 	}
-	return c.cache.breakersOf(c.issuer)
+	return api{"", "authentication"}
+}
+
+func (c *Client) throttled(a api, err *Error) {
+	if err != nil && err.Code == CodeThrottled {
+		c.tell(Event{Kind: Throttled, API: a.name, Err: err})
+	}
 }
 
 // takeSlot waits for one of the exchanges under way to end, if there are as many

@@ -3,6 +3,7 @@ package vault
 import (
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 )
@@ -124,6 +125,56 @@ func TestPagesSpendAQuarterOfTheTenantsBudgetAndSignInsAnother(t *testing.T) {
 			gets(t, c, caller, calendar, "ok")
 		}
 	})
+}
+
+// passing counts how many of the calls that one address makes at this rate, for that
+// time, are let through.
+func passing(t *testing.T, c *Client, address string, perSecond int, d time.Duration) (passed, refused int) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second / time.Duration(perSecond)) {
+		req := request(t, testIssuer+"userinfo")
+		if closed(c.HTTPClient().Do(req.WithContext(WithShare(req.Context(), address)))) == nil {
+			passed++
+		} else {
+			refused++
+		}
+	}
+	return passed, refused
+}
+
+func TestOneAddressTakesAllWhileItIsAloneAndKeepsNobodyOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newTenant().client(t, Config{TenantBudget: 80, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			return handled(answering(200, "{}"), r)
+		})})
+		passing(t, c, "hostile", 95, time.Minute) // until nothing is saved up
+		if passed, _ := passing(t, c, "hostile", 95, time.Minute); passed < 19*60 || passed > 21*60 {
+			t.Errorf("alone it got %d through in a minute, of 20 a second", passed)
+		}
+		var hostile int
+		var everybody sync.WaitGroup
+		everybody.Go(func() { hostile, _ = passing(t, c, "hostile", 95, time.Minute) })
+		for i := range 14 {
+			everybody.Go(func() {
+				if _, refused := passing(t, c, fmt.Sprint("person ", i), 1, time.Minute); refused > 0 {
+					t.Errorf("one of the others was refused %d times", refused)
+				}
+			})
+		}
+		everybody.Wait()
+		if hostile < 5*60 || hostile > 7*60 {
+			t.Errorf("beside the others it got %d through in a minute", hostile)
+		}
+	})
+}
+
+func TestWhoeverIsNotNamedHasNoShare(t *testing.T) {
+	if name := shareOf(t.Context()); name != "" {
+		t.Error(name)
+	}
+	if name := shareOf(WithShare(t.Context(), "203.0.113.7")); name != "203.0.113.7" {
+		t.Error(name)
+	}
 }
 
 func TestDefaultBudgets(t *testing.T) {

@@ -61,7 +61,7 @@ func (c *Client) send(req *http.Request, e errand, who asker) (*Response, *Error
 		return nil, err
 	}
 	resp, err := c.fetch(req)
-	if err != nil && neverSent(err) && c.breakersOf(req).closed(who) && c.pause(req) {
+	if err != nil && neverSent(err) && c.cache.breakersOf(c.issuer+apiOf(req).path).closed(who) && c.pause(req) {
 		resp, err = c.fetch(req)
 	}
 	if err == nil {

@@ -111,6 +111,10 @@ type Config struct {
 	// Cache holds what outlives this Client. Default: a new one.
 	Cache *Cache
 
+	// Hook is told of what happens, once for each call of [Client.Token] and more; it
+	// must be safe for concurrent use and return at once. Default: nobody is told.
+	Hook func(Event)
+
 	// Transport carries the calls to Auth0. Default: the Cache's own.
 	Transport http.RoundTripper
 }
@@ -131,6 +135,7 @@ type Client struct {
 	userBudget    int
 	tenantBudget  int
 	http          *http.Client
+	hook          func(Event)
 
 	cache *Cache
 	keys  *keySet
@@ -181,6 +186,7 @@ func New(cfg Config) (*Client, error) {
 			waitingOfOneUser: max(1, cfg.MaxWaiting/2),
 			begunOfOneUser:   max(1, cfg.MaxExchanges/8),
 		},
+		hook: cfg.Hook,
 		http: &http.Client{Transport: cfg.Transport, CheckRedirect: refuseRedirects},
 	}
 	c.share(cfg.Cache)

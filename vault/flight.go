@@ -160,6 +160,7 @@ func (c *Client) join(ctx context.Context, q question, token digest, oldest time
 	name := flightName{q.key, token}
 	kept, renew, _ := c.cache.answers.get(q.key, q.at, oldest, !q.request.HideHint)
 	if kept != nil {
+		c.tell(Event{Kind: Remembered, Connection: q.connection})
 		if renew {
 			if f, first := c.cache.flights.join(name, c.limits, false); first {
 				go c.fly(context.WithoutCancel(ctx), q, f, true, time.Time{})
@@ -167,6 +168,7 @@ func (c *Client) join(ctx context.Context, q question, token digest, oldest time
 		}
 		return kept, nil
 	}
+	c.tell(Event{Kind: Missed, Connection: q.connection})
 	f, first := c.cache.flights.join(name, c.limits, true)
 	if f == nil {
 		return nil, &Error{Code: CodeThrottled, Reason: "too_many_waiting", RetryAfter: time.Second}
@@ -206,5 +208,11 @@ func (c *Client) fly(ctx context.Context, q question, f *flight, renews bool, no
 	if wait := time.Until(notBefore); wait > 0 {
 		time.Sleep(wait)
 	}
+	begun := time.Now()
 	f.answer = c.exchange(ctx, q)
+	e := Event{Kind: Exchanged, Connection: q.connection, Duration: time.Since(begun)}
+	if f.answer.err != nil {
+		e.Err = f.answer.err
+	}
+	c.tell(e)
 }

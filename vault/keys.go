@@ -162,10 +162,12 @@ func (s *keySet) fetch(c *Client) error {
 		defer s.mu.Unlock()
 		return s.failure
 	}
-	s.attempted, s.fetching = time.Now(), true
+	begun := time.Now()
+	s.attempted, s.fetching = begun, true
 	s.mu.Unlock()
 
 	keys, err := s.download(c)
+	c.tell(Event{Kind: KeysFetched, Duration: time.Since(begun), Err: err})
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
