@@ -72,10 +72,19 @@
 //
 // # Where to read on
 //
-// In the order of a call: client.go (configuration), verify.go, verified.go,
-// claims.go, keys.go and caller.go (whose token is this), token.go, cache.go,
-// shard.go and entry.go (is there an answer already), flight.go and exchange.go (ask
-// Auth0), health.go and budget.go (whether, and how often), call.go (one request to
-// Auth0), scopes.go (is it enough), errors.go (every way it can end), secret.go (what
-// must not be printed), source.go (for other Go programs).
+// In the order of a call:
+//
+//	client.go                    configuration
+//	verify.go, header.go, claims.go, verified.go, keys.go
+//	                             whose token is this
+//	token.go, caller.go          what is wanted, and for whom
+//	flight.go                    one exchange for all who wait for it
+//	memory.go, renewal.go        is there an answer already, and for how long
+//	admission.go, breaker.go     may Auth0 be asked now
+//	exchange.go, call.go         asking it
+//	scopes.go                    is that enough
+//	errors.go                    every way in which it can end
+//	secret.go, hook.go           what must not be printed, what may be told
+//	cache.go                     what outlives a configuration
+//	source.go                    for other Go programs
 package vault
