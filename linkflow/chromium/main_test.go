@@ -1,9 +1,10 @@
-// Package chromium tests the link pages in a real browser: Chromium without a
-// window, over the local tenant.
+// Package chromium tests the link pages, and Auth0's browser SDK, in a real browser:
+// Chromium without a window, over the local tenant.
 //
 // It needs /usr/bin/chromium (or CHROMIUM), the source of axe-core in the file
-// that AXE_JS names, and the html-validate command that HTML_VALIDATE names;
-// .ci/browser provides them. What is missing fails the tests.
+// that AXE_JS names, the html-validate command that HTML_VALIDATE names, and Auth0's
+// SDKs in the directory node_modules that AUTH0_SDKS names; .ci/browser provides
+// them. What is missing fails the tests.
 package chromium
 
 import (
