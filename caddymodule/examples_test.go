@@ -17,16 +17,25 @@ type example struct {
 
 	connection, path string
 	scopes           []string
+	account          string // at the provider; empty: what it has for alice
 }
 
 var examples = map[string]example{
 	"google": {
 		"https://www.googleapis.com", func(s *auth0test.Server) string { return s.GoogleURL },
-		"google-oauth2", "/google/calendar/v3/users/me/calendarList", []string{"https://www.googleapis.com/auth/calendar.readonly"},
+		"google-oauth2", "/google/calendar/v3/users/me/calendarList", []string{"https://www.googleapis.com/auth/calendar.readonly"}, "",
 	},
 	"github": {
 		"https://api.github.com", func(s *auth0test.Server) string { return s.GitHubURL },
-		"github", "/github/user/repos", []string{"repo"},
+		"github", "/github/user/repos", []string{"repo"}, "",
+	},
+	"microsoft": {
+		"https://graph.microsoft.com", func(s *auth0test.Server) string { return s.MicrosoftURL },
+		"windowslive", "/microsoft/v1.0/me/messages", []string{"offline_access", "User.Read", "Mail.Read"}, "0003bffd4e2a91c7",
+	},
+	"slack": {
+		"https://slack.com", func(s *auth0test.Server) string { return s.SlackURL },
+		"sign-in-with-slack", "/slack/api/conversations.list", []string{"channels:read"}, "",
 	},
 }
 
@@ -81,7 +90,9 @@ func TestEveryExampleLetsACallThrough(t *testing.T) {
 			if r := p.get("/elsewhere", token); r.Status != 404 {
 				t.Errorf("elsewhere: %d %s", r.Status, r.Body)
 			}
-			p.connect(alice, e.connection, e.scopes...)
+			if err := p.Tenant.Connect(alice, e.connection, e.scopes, e.account); err != nil {
+				t.Fatal(err)
+			}
 			if r := p.get(e.path, token); r.Status != 200 || strings.Contains(r.Body, `"ok":false`) {
 				t.Errorf("%d %s", r.Status, r.Body)
 			}
@@ -101,5 +112,27 @@ func TestTheNextPageOfGitHubIsBehindTheProxyToo(t *testing.T) {
 	path, ours := strings.CutPrefix(next[1], p.URL)
 	if r := p.get(path, token); !ours || r.Status != 200 || !strings.Contains(r.Body, "alice/notes") {
 		t.Errorf("%s: %d %s", next[1], r.Status, r.Body)
+	}
+}
+
+// That is what the README says of Slack.
+func TestATokenRevokedAtSlackIsToldByNoStatus(t *testing.T) {
+	p, e := startExample(t, "slack")
+	p.connect(alice, e.connection, e.scopes...)
+	token := p.token(alice)
+	if r := p.get(e.path, token); r.Status != 200 || !strings.Contains(r.Body, `"ok":true`) {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	if err := p.Tenant.Revoke(alice, e.connection); err != nil {
+		t.Fatal(err)
+	}
+	before := p.exchanges()
+	for range 2 {
+		if r := p.get(e.path, token); r.Status != 200 || !strings.Contains(r.Body, `"error":"token_revoked"`) {
+			t.Errorf("%d %s", r.Status, r.Body)
+		}
+	}
+	if n := p.exchanges() - before; n != 0 {
+		t.Errorf("the vault was asked %d times", n)
 	}
 }

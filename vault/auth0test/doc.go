@@ -62,7 +62,7 @@
 //	GitHub     /login/oauth/authorize  /login/oauth/access_token
 //	           /user  /user/emails  /user/repos
 //	Microsoft  /common/oauth2/v2.0/authorize  /common/oauth2/v2.0/token
-//	           /v1.0/me  /v1.0/me/messages
+//	           /v1.0/me  /v1.0/me/messages  /v1.0/me/sendMail
 //	Slack      /oauth/v2_user/authorize  /api/oauth.v2.user.access
 //	           /api/auth.test  /api/conversations.list  /api/chat.postMessage
 //	           /api/openid.connect.userInfo

@@ -114,6 +114,9 @@ func refuseMicrosoftToken(w http.ResponseWriter, status int, code, description s
 func graphMethods(p *provider, mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1.0/me", p.method(p.graphMe, "User.Read", "User.ReadWrite"))
 	mux.HandleFunc("GET /v1.0/me/messages", p.method(p.graphMessages, "Mail.Read", "Mail.ReadWrite", "Mail.ReadBasic"))
+	mux.HandleFunc("POST /v1.0/me/sendMail", p.method(func(w http.ResponseWriter, _ *http.Request, _ *providerGrant) {
+		w.WriteHeader(http.StatusAccepted) // and nobody gets it
+	}, "Mail.Send"))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		segment := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
 		graphError(w, http.StatusBadRequest, "BadRequest", "Resource not found for the segment '"+segment+"'.")
