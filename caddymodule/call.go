@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -28,22 +28,21 @@ type call struct {
 	credential string             // the agent's
 	request    vault.Request
 	late       bool // the body did not end in time, which looks like an agent that hung up
-	repeatable bool // with another token
 	replaced   bool // an inner token_vault sent another token
 
 	// From when the request goes on:
-	token  *vault.Token
-	writer responseWriter
-	room   room // for values of headers
-	replay replay
-
-	mu     sync.Mutex
-	groups map[string]struct{} // see ownGroups
+	token    *vault.Token
+	replacer *caddy.Replacer
+	writer   responseWriter
+	room     room // for values of headers
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	outer, _ := r.Context().Value(callKey{}).(*call)
+	if outer != nil {
+		outer.notice(0) // of a proxy between the two
+	}
 	c := &call{Context: r.Context(), handler: h, outer: outer}
 	token, err := c.obtain(r)
 	if err != nil {
@@ -56,8 +55,40 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if entry := h.logger.Check(zapcore.DebugLevel, "attaching the provider's token"); entry != nil {
 		entry.Write(zap.String("connection", h.Connection), zap.String("user_id", c.caller.Subject))
 	}
-	c.repeatable = repeatable(r)
 	return c.goOn(w, r, next, token) //nolint:contextcheck // the call is the context
+}
+
+// upstreamStatus is where reverse_proxy leaves what the upstream said, whatever
+// the route then makes of it.
+const upstreamStatus = "http.reverse_proxy.status_code"
+
+// goOn sends the request to the handlers that follow, with the provider's token.
+func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *vault.Token) (err error) {
+	c.token, c.replacer, c.writer.ResponseWriter, c.writer.call = token, replacer(r), w, c
+	for outer := c.outer; outer != nil; outer = outer.outer {
+		outer.replaced = true
+	}
+	c.replacer.Delete(upstreamStatus) // of a proxy before this
+	defer func() {                    // reverse_proxy panics where a body breaks off
+		returned, _ := errors.AsType[caddyhttp.HandlerError](err)
+		c.notice(returned.StatusCode)
+	}()
+	err = next.ServeHTTP(&c.writer, c.outgoing(r))
+	c.writer.scrub() // the trailers
+	return err
+}
+
+// notice drops the token if the provider refused it: if that is the status of the
+// answer, or was before the route made something else of it.
+func (c *call) notice(status int) {
+	if proxied, _ := c.replacer.Get(upstreamStatus); status != http.StatusUnauthorized && proxied != http.StatusUnauthorized {
+		return
+	}
+	if c.replaced || c.writer.ours || !c.handler.tenant.vault.Reject(c.token) {
+		return
+	}
+	c.handler.logger.Info("the provider refuses its own token; the next request goes on with what the vault has then",
+		zap.String("connection", c.handler.Connection), zap.String("user_id", c.caller.Subject))
 }
 
 // obtain checks the call, in the order of the README's table, and gets the

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"strings"
 
@@ -12,37 +11,17 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// A call is the context of the request that goes on. It differs from that of the
-// request that came in what a second token_vault finds there, and, where the
-// request may go on twice, in what the first time must not leave to the second.
+// A call is the context of the request that goes on, so that a second token_vault
+// finds it there.
 
 type callKey struct{}
 
-// routeGroups is where Caddy's routes note which of a group has matched, so that
-// no other does. Each time has to find that as it was.
-const routeGroups = caddy.CtxKey("route_group")
-
 // Value implements context.Context.
 func (c *call) Value(key any) any {
-	switch key {
-	case callKey{}:
+	if key == (callKey{}) {
 		return c
-	case routeGroups:
-		if c.repeatable {
-			return c.ownGroups()
-		}
 	}
 	return c.Context.Value(key)
-}
-
-func (c *call) ownGroups() any {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.groups == nil {
-		groups, _ := c.Context.Value(routeGroups).(map[string]struct{})
-		c.groups = maps.Clone(groups)
-	}
-	return c.groups
 }
 
 // Format implements fmt.Formatter: contexts get printed, and a call holds

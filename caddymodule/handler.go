@@ -29,8 +29,7 @@ func init() {
 // header `Token-Vault-Error`.
 //
 // Where the upstream answers 401, the token is dropped, once in a minute for the
-// same user, agent and account. A GET, HEAD or OPTIONS without a body then goes on
-// once more if the vault has a different token; otherwise the 401 passes.
+// same user, agent and account, and the 401 passes. The next request asks the vault.
 //
 // When the request goes on, these placeholders are set:
 //

@@ -76,6 +76,10 @@ func (h *Handler) mayHold(method string) bool {
 	return h.Hold > 0 && (isSafe(method) || h.HoldAny)
 }
 
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
 // takeBody reads the body into memory: only when it has been read does the
 // server notice that the agent hangs up. It returns false for one that is too
 // long, or does not end in time, or at all; then the request is as it was. Its rest

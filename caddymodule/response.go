@@ -1,36 +1,26 @@
 package caddymodule
 
 import (
-	"bufio"
 	"io"
-	"net"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // responseWriter passes the upstream's answer on, less what only we may say:
-// Token-Vault-Error, and the link pages' cookies. It buffers nothing. An answer
-// after which the request goes on again is discarded.
+// Token-Vault-Error, and the link pages' cookies. It buffers nothing.
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	call      *call
-	status    int  // of the final answer; 0 until there is one
-	ours      bool // an inner token_vault is answering through it
-	hijacked  bool
-	discarded int // bytes
+	call  *call
+	begun bool // the final answer
+	ours  bool // an inner token_vault is answering through it
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *responseWriter) WriteHeader(status int) {
-	if w.discards() {
-		return
-	}
-	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		w.status = status
-		if status == http.StatusUnauthorized && w.call.unauthorized() {
-			return
-		}
+	if !w.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		w.begun = true
+		w.call.notice(status) // before the agent can have called again
 	}
 	w.scrub()
 	w.ResponseWriter.WriteHeader(status)
@@ -38,45 +28,25 @@ func (w *responseWriter) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (w *responseWriter) Write(p []byte) (int, error) {
-	if w.discards() {
-		return w.discard(len(p))
-	}
 	w.begin()
 	return w.ResponseWriter.Write(p)
 }
 
 // ReadFrom keeps the fast path of a large body.
 func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
-	if w.discards() {
-		return io.Copy(struct{ io.Writer }{w}, r) // by Write
-	}
 	w.begin()
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
 // FlushError is what http.ResponseController calls; a flush sends the header.
 func (w *responseWriter) FlushError() error {
-	if w.discards() {
-		return nil
-	}
 	w.begin()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Hijack is what http.ResponseController calls; there is nothing to scrub in
-// what an upgraded connection carries.
-func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.discards() {
-		return nil, nil, errDiscarded
-	}
-	conn, buffered, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	w.hijacked = err == nil
-	return conn, buffered, err
-}
-
 // begin is WriteHeader for answers that begin without.
 func (w *responseWriter) begin() {
-	if w.status == 0 {
+	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
 }

@@ -93,14 +93,12 @@ func (c *Cache) forget(a account) {
 	c.answers.forget(a)
 }
 
-// reject drops a token, and reports whether asking again may bring another answer.
+// reject drops a token, and reports whether it did. What was asked before does not
+// bring it back.
 func (c *Cache) reject(token *Token) bool {
-	if token.entry == nil {
-		return true // it was never kept
+	if token.entry == nil || !c.answers.reject(token) {
+		return false // it was never kept, or is not
 	}
-	dropped, another := c.answers.reject(token)
-	if dropped { // what was asked before does not bring it back
-		c.flights.strand(func(k key) bool { return k == token.entry.key })
-	}
-	return another
+	c.flights.strand(func(k key) bool { return k == token.entry.key })
+	return true
 }

@@ -151,24 +151,17 @@ func (m *memory) forget(a account) {
 	}
 }
 
-// reject drops a token if it is what its entry gives, once in a rejectInterval. It
-// reports whether it did, and whether asking the vault may bring another answer.
-func (m *memory) reject(token *Token) (dropped, another bool) {
+// reject drops a token if it is what its entry gives, once in a rejectInterval, and
+// reports whether it did.
+func (m *memory) reject(token *Token) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, now := token.entry, time.Now()
-	switch {
-	case e.last != digestOf(token):
-		return false, true // there is another one already
-	case e.answer != nil && e.answer.err != nil:
-		return false, true // or none any more
-	case e.dropped:
-		return false, true // and it is being asked for
-	case now.Sub(e.rejected) < rejectInterval:
-		return false, false
+	if e.dropped || e.last != digestOf(token) || e.answer != nil && e.answer.err != nil || now.Sub(e.rejected) < rejectInterval {
+		return false
 	}
 	e.rejected, e.dropped = now, true
-	return true, true
+	return true
 }
 
 // loginHints lists the hints of k's group that the vault served an account under, the

@@ -143,8 +143,8 @@ func (c *Client) LoginHints(caller Caller, connection string) []string {
 	return c.cache.answers.loginHints(q.key)
 }
 
-// Reject drops a token that the provider answered 401 to, and reports whether
-// Token may now give another one: where it is false, asking again would bring the
-// same. A user's token at one account is dropped once a minute at most, for the
-// same agent.
+// Reject drops a token that the provider answered 401 to, so that the next call of
+// Token asks the vault, and reports whether it did: there may be another one
+// already, and a user's token at one account is dropped once a minute at most, for
+// the same agent.
 func (c *Client) Reject(token *Token) bool { return c.cache.reject(token) }
