@@ -256,11 +256,14 @@ func stripCookies(values []string) []string {
 	return kept
 }
 
-// isOwnCookie tells whether a name, "=" and more make one of the link pages'
-// cookies. A browser keeps a nameless cookie too, and what it sends for
-// "=name=value" is name=value.
+// isOwnCookie tells whether what begins a Set-Cookie, or is between two semicolons
+// of a Cookie, makes one of the link pages' cookies. What a browser sends back for
+// "=name=value" is name=value, and some end a line at a control character.
 func isOwnCookie(pair string) bool {
-	name, _, _ := strings.Cut(strings.TrimLeft(pair, "= \t"), "=")
+	name := strings.TrimLeftFunc(pair, func(r rune) bool { return r == '=' || r <= ' ' })
+	if end := strings.IndexFunc(name, func(r rune) bool { return r == '=' || r < ' ' && r != '\t' }); end >= 0 {
+		name = name[:end]
+	}
 	return linkflow.IsCookie(textproto.TrimString(name))
 }
 

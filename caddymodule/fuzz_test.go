@@ -128,6 +128,49 @@ func FuzzStripCookies(f *testing.F) {
 	})
 }
 
+// sentBack is what browsers send for a Set-Cookie line (RFC 6265bis §5.6, §5.8.3).
+// Those that do not refuse control characters end the line at NUL, CR or LF.
+func sentBack(line string) string {
+	line, _, _ = strings.Cut(line, ";")
+	if end := strings.IndexAny(line, "\x00\r\n"); end >= 0 {
+		line = line[:end]
+	}
+	name, value, named := strings.Cut(line, "=")
+	if !named {
+		name, value = "", name
+	}
+	name, value = strings.Trim(name, " \t"), strings.Trim(value, " \t")
+	if name == "" {
+		return value
+	}
+	return name + "=" + value
+}
+
+func FuzzForeignCookies(f *testing.F) {
+	const own = "token_vault_form"
+	for _, seed := range []string{
+		"", ";", "a=b; Path=/", "a; " + own + "=1", own, own + "=1", own + "; Path=/", "=" + own + "=1", "==" + own + ";", " \t" + own + " \t;",
+		own + "\x00=1", own + "\r; a", own + "\n=1", "\r" + own + "=1", "\x0b" + own + "\x7f=1", "=\x00" + own, "__hOST-" + own + "; Secure", "TOKEN_VAULT_SESSION_2;",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		kept := foreignCookies([]string{line})
+		if len(kept) > 0 {
+			written := strings.NewReplacer("\r", " ", "\n", " ").Replace(line) // as net/http does
+			sent := http.Header{"Cookie": {sentBack(line), sentBack(written)}}
+			for _, cookie := range (&http.Request{Header: sent}).Cookies() {
+				if linkflow.IsCookie(cookie.Name) {
+					t.Errorf("%q makes a browser send %q", line, cookie.Name)
+				}
+			}
+		}
+		if len(kept) == 0 && !strings.Contains(strings.ToLower(line), "token_vault_") {
+			t.Errorf("%q does not pass", line)
+		}
+	})
+}
+
 var namesALine = regexp.MustCompile(`Fuzz:\d+`)
 
 // parse tokenizes text behind a directive's name, or returns nil.

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -75,7 +76,7 @@ func (w *responseWriter) scrub() {
 func foreignCookies(values []string) []string {
 	var kept []string
 	for _, value := range values {
-		if !isOwnCookie(value) {
+		if pair, _, _ := strings.Cut(value, ";"); !isOwnCookie(pair) {
 			kept = append(kept, value)
 		}
 	}

@@ -59,10 +59,14 @@ func clients(t *testing.T) map[string]*http.Client {
 
 // foreignCookies pass, our own do not, whatever an upstream makes of their names.
 var (
-	foreignCookies = []string{"session=1; Path=/; HttpOnly", "token_vault=1", "my_token_vault_form=1", "a=token_vault_form=1", "", ";;"}
-	ownCookies     = []string{
+	foreignCookies = []string{
+		"session=1; Path=/; HttpOnly", "token_vault=1", "my_token_vault_form=1", "a=token_vault_form=1", "", ";;",
+		"a; token_vault_form=1", "a=1; token_vault_form; Path=/", "; token_vault_form=1", "a=1, token_vault_form=1",
+	}
+	ownCookies = []string{
 		"token_vault_form=evil", "__Host-token_vault_form=evil; Secure; Path=/", "token_vault_flow_X=evil", " __hOST-Token_Vault_Flow_=evil",
 		"TOKEN_VAULT_FORM = evil", "\ttoken_vault_form\t=evil; Path=/auth", "token_vault_form", "=token_vault_form=evil", " = token_vault_flow_X=evil",
+		"token_vault_form; Path=/", "__Host-token_vault_session; Secure; Path=/", " token_vault_form\t;a=evil", "=token_vault_form; Path=/", "==token_vault_flow_X;",
 	}
 )
 
