@@ -6,6 +6,8 @@
 //
 // The token may also come from the environment variable ACCESS_TOKEN, where
 // other users of the machine do not see it.
+//
+// agent.py and agent.mjs do the same in Python and JavaScript.
 package main
 
 import (
