@@ -29,12 +29,6 @@ const (
 	forUnlinkAccount purpose = "separate"         // the tenant's Action does that
 )
 
-var legs = []purpose{
-	forLogin, forConfirm, forConnect, forEnd, forSignIn,
-	forLinkLogin, forLinkConfirm, forSecond, forMerge, forLinkAccount, forLinked,
-	forUnlinkLogin, forUnlink, forUnlinkAccount,
-}
-
 var (
 	// signIns are the legs that are one, with what each asks for.
 	signIns = map[purpose]asked{

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -18,8 +19,8 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 )
 
-// purpose is what something is sealed for. Each has a key of its own, and is
-// part of what the seal authenticates.
+// purpose is what something is sealed for. It is part of what makes the key, and of
+// what the seal authenticates.
 type purpose string
 
 const (
@@ -28,10 +29,16 @@ const (
 	forSession purpose = "session" // who looks after their accounts
 )
 
-var purposes = append([]purpose{forTicket, forForm, forSession}, legs...)
-
 const (
 	keySize = 32
+
+	// sealVersion is the first byte of what is sealed, and saltSize how many random
+	// ones follow: with them each message has a key of its own, so that no number of
+	// random nonces wears one out. Whoever changes what a seal or a content means
+	// raises the version: nodes of two versions side by side take nothing from each
+	// other that they would misread.
+	sealVersion = 1
+	saltSize    = 12
 
 	// maxSealed bounds what is opened: nothing of ours is longer.
 	maxSealed = maxParts * maxPart
@@ -42,11 +49,11 @@ type expiring interface{ expires() int64 }
 
 // sealer holds the keys once they are there.
 type sealer struct {
-	load      func(context.Context) ([][]byte, error)
-	tenant    string
-	origin    string
-	loading   chan struct{} // holds one value while somebody loads
-	byPurpose atomic.Pointer[map[purpose][]cipher.AEAD]
+	load    func(context.Context) ([][]byte, error)
+	tenant  string
+	origin  string
+	loading chan struct{} // holds one value while somebody loads
+	loaded  atomic.Pointer[[][]byte]
 }
 
 func newSealer(load func(context.Context) ([][]byte, error), tenant, origin string) *sealer {
@@ -55,7 +62,7 @@ func newSealer(load func(context.Context) ([][]byte, error), tenant, origin stri
 
 // seal returns content sealed for a purpose, in base64url.
 func seal(ctx context.Context, s *sealer, p purpose, content expiring) (string, error) {
-	keys, err := s.keys(ctx, p)
+	keys, err := s.keys(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -63,7 +70,28 @@ func seal(ctx context.Context, s *sealer, p purpose, content expiring) (string, 
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(keys[0].Seal(nil, nil, text, s.context(p))), nil //nolint:gosec // the AEAD makes its own nonce
+	head := make([]byte, 1+saltSize)
+	head[0] = sealVersion
+	_, _ = rand.Read(head[1:]) // which never fails
+	aead, err := keyOf(keys[0], p, head)
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(head, nil, text, s.context(p))), nil //nolint:gosec // the AEAD makes its own nonce
+}
+
+// keyOf makes the key of one message (RFC 5869), which begins with head, from a key
+// that is kept.
+func keyOf(key []byte, p purpose, head []byte) (cipher.AEAD, error) {
+	own, err := hkdf.Key(sha256.New, key, head, "token vault link flow: "+string(p), keySize)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(own)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // open returns what was sealed for a purpose. With errExpired it returns the
@@ -71,7 +99,7 @@ func seal(ctx context.Context, s *sealer, p purpose, content expiring) (string, 
 // text. Any other error means that there are no keys.
 func open[T expiring](ctx context.Context, s *sealer, p purpose, text string) (T, error) {
 	var content T
-	keys, err := s.keys(ctx, p)
+	keys, err := s.keys(ctx)
 	if err != nil {
 		return content, err
 	}
@@ -79,11 +107,16 @@ func open[T expiring](ctx context.Context, s *sealer, p purpose, text string) (T
 		return content, errTampered
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
+	if err != nil || len(sealed) < 1+saltSize || sealed[0] != sealVersion {
 		return content, errTampered
 	}
+	head, sealed := sealed[:1+saltSize], sealed[1+saltSize:]
 	for _, key := range keys {
-		opened, err := key.Open(nil, nil, sealed, s.context(p))
+		aead, err := keyOf(key, p, head)
+		if err != nil {
+			return content, err
+		}
+		opened, err := aead.Open(nil, nil, sealed, s.context(p))
 		if err != nil {
 			continue
 		}
@@ -108,10 +141,10 @@ func (s *sealer) context(p purpose) []byte {
 	return data
 }
 
-// keys returns the keys for a purpose, loading them if nobody has yet.
-func (s *sealer) keys(ctx context.Context, p purpose) ([]cipher.AEAD, error) {
-	if loaded := s.byPurpose.Load(); loaded != nil {
-		return (*loaded)[p], nil
+// keys returns the keys that are kept, loading them if nobody has yet.
+func (s *sealer) keys(ctx context.Context) ([][]byte, error) {
+	if loaded := s.loaded.Load(); loaded != nil {
+		return *loaded, nil
 	}
 	select {
 	case s.loading <- struct{}{}:
@@ -119,46 +152,21 @@ func (s *sealer) keys(ctx context.Context, p purpose) ([]cipher.AEAD, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if loaded := s.byPurpose.Load(); loaded != nil {
-		return (*loaded)[p], nil
+	if loaded := s.loaded.Load(); loaded != nil {
+		return *loaded, nil
 	}
-	roots, err := s.load(ctx)
+	keys, err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("loading the keys that seal links: %w", err)
 	}
-	derived, err := deriveKeys(roots)
-	if err != nil {
-		return nil, err
-	}
-	s.byPurpose.Store(&derived)
-	return derived[p], nil
-}
-
-// deriveKeys makes a key for each purpose from each root (RFC 5869).
-func deriveKeys(roots [][]byte) (map[purpose][]cipher.AEAD, error) {
-	if len(roots) == 0 {
+	if len(keys) == 0 {
 		return nil, errors.New("there is no key to seal links with")
 	}
-	derived := make(map[purpose][]cipher.AEAD)
-	for i, root := range roots {
-		if len(root) != keySize {
-			return nil, fmt.Errorf("key %d that seals links has %d bytes, want %d", i+1, len(root), keySize)
-		}
-		for _, p := range purposes {
-			key, err := hkdf.Key(sha256.New, root, nil, "token vault link flow: "+string(p), keySize)
-			if err != nil {
-				return nil, err
-			}
-			block, err := aes.NewCipher(key)
-			if err != nil {
-				return nil, err
-			}
-			aead, err := cipher.NewGCMWithRandomNonce(block)
-			if err != nil {
-				return nil, err
-			}
-			derived[p] = append(derived[p], aead)
+	for i, key := range keys {
+		if len(key) != keySize {
+			return nil, fmt.Errorf("key %d that seals links has %d bytes, want %d", i+1, len(key), keySize)
 		}
 	}
-	return derived, nil
+	s.loaded.Store(&keys)
+	return keys, nil
 }

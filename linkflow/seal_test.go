@@ -3,13 +3,26 @@ package linkflow
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
+)
+
+// legs and purposes are all that there are.
+var (
+	legs     = slices.Compact(slices.Sorted(slices.Values(slices.Concat(decisions, redeemed, []purpose{forUnlink}))))
+	purposes = append([]purpose{forTicket, forForm, forSession}, legs...)
 )
 
 func TestSealedForOneThingOpensForNoOther(t *testing.T) {
@@ -44,6 +57,92 @@ func TestSealedForOneThingOpensForNoOther(t *testing.T) {
 	}
 }
 
+// So that random nonces never wear a key out; and small, since cookies have no room.
+func TestEachMessageHasAKeyOfItsOwn(t *testing.T) {
+	s := newSealer(StaticKeys(testKey), "", "")
+	content := ticket{ID: "x", Expiry: time.Now().Add(time.Minute).Unix()}
+	plain, err := json.Marshal(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sealed [2][]byte
+	for i := range sealed {
+		text, err := seal(t.Context(), s, forTicket, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sealed[i], err = base64.RawURLEncoding.DecodeString(text); err != nil {
+			t.Fatal(err)
+		}
+		if more := len(sealed[i]) - len(plain); more != 41 {
+			t.Errorf("the seal takes %d bytes", more)
+		}
+	}
+	const head = 1 + saltSize
+	if bytes.Equal(sealed[0][:head], sealed[1][:head]) {
+		t.Error("both have the same salt")
+	}
+	mixed := base64.RawURLEncoding.EncodeToString(slices.Concat(sealed[0][:head], sealed[1][head:]))
+	if _, err := open[ticket](t.Context(), s, forTicket, mixed); err != errTampered {
+		t.Errorf("the one's key opens the other: %v", err)
+	}
+}
+
+// ofVersion is a sealed text as another version of this code might have made it.
+func ofVersion(t *testing.T, version byte, text string) string {
+	t.Helper()
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed[0] = version
+	return base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+func TestWhatAnotherVersionSealedDoesNotOpen(t *testing.T) {
+	s := newSealer(StaticKeys(testKey), "", "")
+	for _, p := range purposes {
+		text, err := seal(t.Context(), s, p, ticket{ID: "x", Expiry: time.Now().Add(time.Minute).Unix()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, version := range []byte{0, sealVersion + 1, 255} {
+			if _, err := open[ticket](t.Context(), s, p, ofVersion(t, version, text)); err != errTampered {
+				t.Errorf("%s of version %d: %v", p, version, err)
+			}
+		}
+	}
+}
+
+// While nodes are upgraded one after the other, and after that: what is of no use any
+// more is told as such, and stands in nobody's way.
+func TestWhoWasOnTheWayDuringAnUpgradeBeginsAgain(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, offering)
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser().toAccounts("alice").toConfirm(link)
+	confirm, left := b.at.String(), b.tab()
+	at, _ := url.Parse(w.site.URL)
+	for _, c := range b.jar.Cookies(at) {
+		if count, text, ok := strings.Cut(c.Value, "."); ok && IsCookie(c.Name) {
+			b.setCookie(&http.Cookie{Name: c.Name, Value: count + "." + ofVersion(t, sealVersion-1, text)})
+		}
+	}
+	left.press("action", "connect").wantRefused(400, "no_flow")
+	b.open(confirm).wantRefused(400, "no_flow")
+	b.open(w.site.URL+"/auth/accounts").want(200, "Sign in")
+	old := ofVersion(t, sealVersion-1, ticketOf(link))
+	b.open(w.site.URL+"/auth/connect?ticket="+old).want(400, "does not work")
+	if _, err := w.flow.Status(t.Context(), alice, old, 0); err != ErrNoTicket {
+		t.Errorf("the status of it: %v", err)
+	}
+	b.open(link.URL)
+	_, fields := b.form()
+	form := ofVersion(t, sealVersion-1, fields.Get("form"))
+	b.submit(url.Values{"form": {form}}).wantRefused(403, "form_token")
+	b.toConsent(link).consent("allow").want(200, "is connected")
+}
+
 func TestTheFirstKeySealsAndAllOpen(t *testing.T) {
 	old, fresh := testKey, bytes.Repeat([]byte{9}, keySize)
 	content := ticket{ID: "x", Expiry: time.Now().Add(time.Minute).Unix()}
@@ -67,9 +166,6 @@ func TestTheFirstKeySealsAndAllOpen(t *testing.T) {
 
 func TestWhatIsSealedHasToBeUnderstood(t *testing.T) {
 	s := newSealer(StaticKeys(testKey), "", "")
-	if _, err := s.keys(t.Context(), forTicket); err != nil {
-		t.Fatal(err)
-	}
 	text, err := seal(t.Context(), s, forTicket, raw(`{"id":"a","id":"b","exp":99999999999}`))
 	if err != nil {
 		t.Fatal(err)
@@ -98,9 +194,9 @@ func TestKeysAreLoadedOnceAndAgainAfterAFailure(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		failed := make(chan error, 1)
-		go func() { _, err := s.keys(t.Context(), forForm); failed <- err }()
+		go func() { _, err := s.keys(t.Context()); failed <- err }()
 		synctest.Wait()
-		if _, err := s.keys(ctx, forForm); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.keys(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a caller that gives up: %v", err)
 		}
 		if err := <-failed; err == nil || !strings.Contains(err.Error(), "storage is away") {
@@ -109,7 +205,7 @@ func TestKeysAreLoadedOnceAndAgainAfterAFailure(t *testing.T) {
 		var group sync.WaitGroup
 		for range 10 {
 			group.Go(func() {
-				if _, err := s.keys(t.Context(), forForm); err != nil {
+				if _, err := s.keys(t.Context()); err != nil {
 					t.Error(err)
 				}
 			})
