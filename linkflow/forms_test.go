@@ -92,6 +92,7 @@ func TestEveryFormIsRefusedWhenWhatItsPageWasAboutHasChanged(t *testing.T) {
 			w := newTenantWorld(t, func(c *auth0test.Config) {
 				aliceTwice(c)
 				c.AddAccountLinking()
+				unseen(c)
 			}, func(c *Config) {
 				c.Via, c.Offers, c.Templates, c.ReturnTo = via, offers, marked(t), []string{"http://127.0.0.1:1"}
 			})
@@ -112,6 +113,19 @@ func TestEveryFormIsRefusedWhenWhatItsPageWasAboutHasChanged(t *testing.T) {
 			t.Errorf("the form of %s was never met", name)
 		}
 	}
+}
+
+// unseen puts letters that nobody sees into all names that Auth0 tells, which no page
+// shows.
+func unseen(c *auth0test.Config) {
+	const letters = "\u2800\u3164\u202e\U000e0041"
+	for i := range c.Users {
+		u := &c.Users[i]
+		u.Name, u.UserMetadata = u.Email+letters, map[string]any{"co" + letters + "lour": "teal"}
+	}
+	second := &c.Users[0].Identities[1]
+	second.UserID += letters
+	second.ProfileData.Email += letters
 }
 
 // visitor goes to all pages that can be reached, and presses every button there.

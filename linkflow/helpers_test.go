@@ -330,6 +330,11 @@ func (b *browser) checkPage() {
 			b.Errorf("%s of %s is %q", name, b.at.Path, got)
 		}
 	}
+	for _, r := range tagPattern.ReplaceAllString(b.body, "") {
+		if !isVisible(r) && r != ' ' && r != '\n' && b.header.Get("Content-Type") == "text/html; charset=utf-8" {
+			b.Errorf("%U is shown on %s", r, b.at.Path)
+		}
+	}
 	if strings.Contains(b.body, "<script") || strings.Contains(b.body, "style=") {
 		b.Errorf("script or inline style on %s", b.at.Path)
 	}
@@ -339,6 +344,7 @@ var (
 	formPattern   = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)"`)
 	hiddenPattern = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
 	optionPattern = regexp.MustCompile(`<option value="([^"]*)"`)
+	tagPattern    = regexp.MustCompile(`(?s)<[^>]*>`)
 	scopePattern  = regexp.MustCompile(`name="scope" value="([^"]*)"`)
 )
 

@@ -108,8 +108,10 @@ type offeredText struct{ Connection, Provider string }
 
 // identityText is an identity in words.
 type identityText struct {
-	ID, Provider, Name string
-	Unlink             string // page that asks about it; empty if it stays
+	ID             string // as the form has it
+	User           string // the same, as people see it
+	Provider, Name string
+	Unlink         string // page that asks about it; empty if it stays
 }
 
 // samplePages are all pages with a template of their own, with as little and with
@@ -135,6 +137,6 @@ var samplePages = map[string][2]any{
 var (
 	sampleScopes     = []scopeText{{"w", "n"}, {"", "n"}}
 	sampleAccounts   = []accountText{{"i", "p", "s", "u", sampleScopes, "a"}, {}}
-	sampleIdentities = []identityText{{"i", "p", "n", "u"}, {}}
+	sampleIdentities = []identityText{{"i", "i", "p", "n", "u"}, {}}
 	sampleRequest    = requestText{"p", "a", "g", true, true, sampleScopes}
 )

@@ -124,7 +124,9 @@ func (s *flowState) beginLeg() {
 func (s *flowState) endLeg() { s.State, s.Verifier, s.Nonce = "", "", "" }
 
 // personOf is what pages call somebody who signed in.
-func personOf(id *vault.IDToken) string { return clean(cmp.Or(id.Name, id.Subject), maxShown) }
+func personOf(id *vault.IDToken) string {
+	return cmp.Or(clean(id.Name, maxShown), clean(id.Subject, maxShown))
+}
 
 // authTime is when somebody authenticated; long ago if the token does not say.
 func authTime(id *vault.IDToken) int64 {

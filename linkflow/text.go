@@ -103,19 +103,43 @@ const (
 )
 
 // clean makes text from outside fit to be shown or logged: without control
-// characters, without invisible ones and those that turn the direction of
-// writing, and not too long. Templates escape it on top of that.
+// characters, without those that turn the direction of writing or look like
+// nothing, and not too long. With blanks that count as letters, one word could be a
+// sentence. Templates escape it on top of that.
 func clean(s string, most int) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range s {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+		if !isVisible(r) && r != ' ' {
 			continue
 		}
 		if n++; n > most {
-			return b.String() + "…"
+			return strings.TrimSpace(b.String()) + "…"
 		}
 		b.WriteRune(r)
 	}
-	return b.String()
+	return strings.TrimSpace(b.String())
+}
+
+// isVisible tells whether r is a glyph that people see.
+func isVisible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.Is(unicode.Z, r) && !unicode.In(r, blanks...)
+}
+
+// blanks are the graphic characters that are not seen, besides spaces.
+var blanks = []*unicode.RangeTable{
+	unicode.Other_Default_Ignorable_Code_Point, // fillers of Hangul, the joiner of graphemes, and their like
+	unicode.Variation_Selector,
+	{
+		R16: []unicode.Range16{
+			{Lo: 0x2800, Hi: 0x2800, Stride: 1}, // a Braille pattern without dots
+			{Lo: 0xfffc, Hi: 0xfffd, Stride: 1}, // stand for what is not there
+		},
+		R32: []unicode.Range32{
+			{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // blanks among hieroglyphs
+			{Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}, // a filler of Khitan
+			{Lo: 0x1bc9d, Hi: 0x1bc9d, Stride: 1}, // a selector of Duployan
+			{Lo: 0x1d159, Hi: 0x1d159, Stride: 1}, // a note without a head
+		},
+	},
 }

@@ -102,7 +102,7 @@ func (f *Flow) listIdentities(r *http.Request, s *flowState, u *user) answer {
 }
 
 func (f *Flow) identityText(i identity) identityText {
-	return identityText{ID: i.sub(), Provider: f.pages.texts.provider(i.connection), Name: i.name}
+	return identityText{ID: i.sub(), User: clean(i.sub(), maxShown), Provider: f.pages.texts.provider(i.connection), Name: i.name}
 }
 
 // postUnlink does what the pages of showUnlink offer.
