@@ -334,6 +334,35 @@ func TestValuesAreExpandedOnce(t *testing.T) {
 	}
 }
 
+// Browsers look up no name below localhost; Go may ask DNS, and would send the
+// secrets there in clear.
+func TestNamesBelowLocalhostAreThisMachineToBrowsersOnly(t *testing.T) {
+	p := newProxy(t)
+	good := p.caddyfile(calendarSite)
+	for old, words := range map[string]string{
+		"origin " + p.URL: "origin http://link.localhost:8080",
+		"link {":          "link {\n return_to http://app.localhost:3000 http://a.b.localhost",
+		"link {\n":        "link {\n via url http://app.localhost:3000/connect?connection={connection}\n",
+	} {
+		if err := p.tryLoad(strings.Replace(good, old, words, 1)); err != nil {
+			t.Errorf("%s: %v", words, err)
+		}
+	}
+	for old, words := range map[string]string{
+		"domain   " + p.Tenant.URL: "domain http://tenant.localhost:8484",
+		"origin " + p.URL:          "origin http://link.localhost.example.com",
+		"link {":                   "link {\n return_to http://notlocalhost http://.localhost",
+	} {
+		if err := p.tryLoad(strings.Replace(good, old, words, 1)); err == nil || !strings.Contains(err.Error(), "loopback") {
+			t.Errorf("%s: error %v", words, err)
+		}
+	}
+	t.Setenv("DOMAIN", "http://tenant.localhost:8484")
+	if err := p.tryLoad(strings.Replace(good, "domain   "+p.Tenant.URL, "domain {env.DOMAIN}", 1)); err == nil || !strings.Contains(err.Error(), "domain") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestARouteThatNobodyMayUseDoesNotLoad(t *testing.T) {
 	p := newProxy(t)
 	config := strings.Replace(p.caddyfile(calendarSite), "allow_clients "+agentID, "", 1)

@@ -19,7 +19,8 @@ import (
 // Link configures the pages on which people connect accounts.
 type Link struct {
 	// Public origin of the pages, such as https://link.example.com. It is never
-	// taken from a request. Required.
+	// taken from a request. An http URL is accepted for loopback hosts only, to which
+	// names below localhost count here, in `return_to` and `url`. Required.
 	Origin string `json:"origin,omitempty"`
 
 	// Path of the pages. Default: /auth.

@@ -148,6 +148,14 @@ func CheckPath(path string) error {
 	return nil
 }
 
+// isLoopback tells whether browsers take host for this machine: names below
+// localhost too, which they look up nowhere (W3C Secure Contexts §3.1). What this
+// program itself calls may be looked up, see [vault.IsLoopback].
+func isLoopback(host string) bool {
+	label, below := strings.CutSuffix(host, ".localhost")
+	return vault.IsLoopback(host) || below && label != ""
+}
+
 // CheckOrigin tells whether origin is fit for [Config.Origin] and
 // [Config.ReturnTo]. It accepts an origin only as browsers write it (RFC 6454
 // §6.1), since it is compared byte by byte.
@@ -159,7 +167,7 @@ func CheckOrigin(origin string) error {
 	if err != nil || u.Host == "" || strings.Contains(u.Host, "*") || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin {
 		return fmt.Errorf("%q is not an origin in lower case, such as https://link.example.com, with nothing after it", origin)
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !vault.IsLoopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())) {
 		return fmt.Errorf("%q must be https; http is for loopback hosts only", origin)
 	}
 	if port := u.Port(); strings.HasSuffix(u.Host, ":") || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {

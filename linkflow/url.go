@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // The placeholders of [Config.URL].
@@ -40,7 +38,7 @@ func CheckURL(template string) error {
 		return errors.New("without {connection} the page cannot know what to connect")
 	case err != nil || u.Host == "" || !strings.HasPrefix(template, u.Scheme+"://"+u.Host):
 		return errors.New("it is no absolute URL whose host is written out")
-	case u.Scheme != "https" && (u.Scheme != "http" || !vault.IsLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
 		return errors.New("it must be https; http is for loopback hosts only")
 	}
 	return nil
