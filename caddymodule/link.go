@@ -55,7 +55,8 @@ func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	route := h.tenant.flow.Route(r.URL.Path)
+	asked := h.asked(r)
+	route := h.tenant.flow.Route(asked.URL.Path)
 	if h.carriesCodes(r, route) {
 		// What happened is in our own log line.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
@@ -64,11 +65,23 @@ func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	case linkflow.RouteNone:
 		return next.ServeHTTP(w, r)
 	case linkflow.RouteStatus:
-		h.serveStatus(w, r)
+		h.serveStatus(w, asked)
 	default:
-		h.tenant.flow.ServeHTTP(w, r)
+		h.tenant.flow.ServeHTTP(w, asked)
 	}
 	return nil
+}
+
+// asked returns the request with the browser's own URL where that is a page's and
+// the site has made another of it, as `handle_path /auth/*` does.
+func (h *LinkHandler) asked(r *http.Request) *http.Request {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || h.tenant.flow.Route(r.URL.Path) != linkflow.RouteNone || h.tenant.flow.Route(original.URL.Path) == linkflow.RouteNone {
+		return r
+	}
+	asked := r.WithContext(r.Context())
+	asked.URL = original.URL
+	return asked
 }
 
 // carriesCodes tells whether the access log's line would hold codes that belong

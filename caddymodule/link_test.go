@@ -48,6 +48,41 @@ func (p *proxy) wantStatus(got *reply, want string) {
 	}
 }
 
+// The pages are where their links lead, whatever the site makes of their path.
+func TestThePagesWorkBelowHandlePath(t *testing.T) {
+	for what, pages := range map[string]string{
+		"handle_path":           "handle_path /auth/* {\n token_vault_link\n respond elsewhere\n }",
+		"handle_path of a part": "handle_path /au* {\n token_vault_link\n respond elsewhere\n }",
+		"another query":         "handle /auth/* {\n uri query -ticket\n uri strip_prefix /auth\n token_vault_link\n respond elsewhere\n }",
+		"rewritten to them":     "rewrite /pages/* /auth{http.request.uri}\n uri /auth/* replace /auth/pages /auth\n token_vault_link",
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := startProxy(t, pages+"\nhandle {"+calendarRoute+"}")
+			token := p.token(alice)
+			refused := p.refused("/", token)
+			p.wantStatus(p.status(refused, token, ""), "pending")
+			if page := p.walk(refused.text(t, "link_url"), "alice"); page.Status != 200 {
+				t.Fatalf("status %d, page %s", page.Status, page.Body)
+			}
+			p.wantStatus(p.status(refused, token, ""), "completed")
+			if got := p.get("/auth/accounts", ""); got.Status != 200 || !strings.Contains(got.Body, "<form") {
+				t.Errorf("accounts: status %d, page %s", got.Status, got.Body)
+			}
+			if what == "rewritten to them" {
+				if got := p.get("/pages/accounts", ""); got.Status != 200 || !strings.Contains(got.Body, "<form") {
+					t.Errorf("accounts under another path: status %d, page %s", got.Status, got.Body)
+				}
+			}
+			p.eventually("the log of the last page", func() bool { return strings.Count(p.Log.String(), `"handled request"`) > 5 })
+			for line := range strings.Lines(p.Log.String()) { // at DEBUG, Caddy's rewrite logs each URL
+				if strings.Contains(line, "http.log.access") && strings.Contains(line, "callback?") {
+					t.Errorf("the access log has %s", line)
+				}
+			}
+		})
+	}
+}
+
 func TestAfterLinkingTheNextCallGoesThrough(t *testing.T) {
 	p := startProxy(t, calendarSite)
 	token := p.token(alice)
