@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/net/http/httpguts"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
@@ -140,7 +139,7 @@ func (c *call) setRequest(r *http.Request) error {
 	if err != nil {
 		return &refusal{code: string(vault.CodeMisconfigured), cause: err}
 	}
-	if len(hint) > maxLoginHint || strings.ContainsAny(hint, " \t") || !httpguts.ValidHeaderFieldValue(hint) {
+	if len(hint) > maxLoginHint || strings.ContainsFunc(hint, noHint) {
 		return &refusal{
 			code:   string(vault.CodeInvalidRequest),
 			detail: detailLoginHint,

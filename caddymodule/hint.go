@@ -25,9 +25,16 @@ func parseHint(text string) (hint, error) {
 			}
 			parts[i].placeholder = ""
 		}
+		if strings.ContainsFunc(parts[i].text, noHint) {
+			return nil, fmt.Errorf("%q: an account's id is of printable ASCII, without spaces", parts[i].text)
+		}
 	}
 	return parts, nil
 }
+
+// noHint tells whether r is in no hint. People are shown hints, and agents choose
+// them: a word with letters in it that look like spaces reads as a sentence.
+func noHint(r rune) bool { return r <= ' ' || r > '~' }
 
 // expand returns the hint for a request: empty if one of its placeholders is, so
 // that no part of an id is taken for the whole.

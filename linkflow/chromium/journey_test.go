@@ -204,3 +204,35 @@ func TestTwoTabsConnectTwoAccounts(t *testing.T) {
 	}
 	w.wantCompleted(2)
 }
+
+// Alice leaves a page open that names her. In another tab bob says that he is not her,
+// and signs in.
+func TestAPageThatNamesAliceNeverActsForBob(t *testing.T) {
+	for name, c := range map[string]struct {
+		change []change
+		page   where
+		button string
+	}{
+		"connecting":                         {nil, google.confirmPage(), buttonConnect},
+		"proving an identity":                {[]change{viaManagement}, google.addPage(), buttonProve},
+		"having the Action join an identity": {[]change{viaLinkAccount}, google.addPage(), buttonProve},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, left := newWorld(t, c.change...), newTab(t)
+			left.open(w.url("/auth/connect?connection=google-oauth2")).see(google.connectPage())
+			left.press(buttonContinue).signIn("alice").says(c.page, "alice@example.com")
+			other := left.another().open(w.url(w.seen.last("/auth/confirm?")))
+			other.says(c.page, "alice@example.com")
+			other.press(buttonNotYou).signIn("bob").says(c.page, "bob@example.com")
+
+			asked := w.asked("GET", "/authorize")
+			left.press(c.button).see(where{"/auth/confirm", headingChanged})
+			w.wantNothingBegun()
+			if n := w.asked("GET", "/authorize"); n != asked {
+				w.Errorf("%d sign-ins were begun", n-asked)
+			}
+			left.press(linkGoOn).says(c.page, "bob@example.com")
+		})
+	}
+}
