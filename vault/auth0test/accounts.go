@@ -78,7 +78,8 @@ func (t *Tenant) removeAccounts(match func(*account) bool) (removed int) {
 }
 
 // Connect puts an account into the vault without a browser: the stand-in
-// grants the scopes as if the user had consented. Nil scopes mean the
+// grants the scopes as if the user had consented, with offline access only where a
+// browser would have asked for it. Nil scopes mean the
 // connection's own; an empty account means the one the stand-in has for the
 // user's e-mail address.
 func (t *Tenant) Connect(user, connection string, scopes []string, providerUserID string) error {

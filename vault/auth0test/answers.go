@@ -19,6 +19,8 @@ type oauthError struct {
 	Member string
 	// MFAToken goes with mfa_required.
 	MFAToken string
+
+	reason string // for the request log, where the description does not tell
 }
 
 // Error makes oauthError an error; its text never reaches a client.
@@ -39,6 +41,7 @@ func (e *oauthError) write(w http.ResponseWriter) {
 	if e.MFAToken != "" {
 		body["mfa_token"] = e.MFAToken
 	}
+	note(w, "%s", e.why())
 	writeJSON(w, e.Status, body)
 }
 
@@ -50,6 +53,8 @@ type problem struct {
 	Title            string            `json:"title"`
 	Detail           string            `json:"detail"`
 	ValidationErrors []validationError `json:"validation_errors,omitempty"`
+
+	reason string // for the request log, where the detail does not tell
 }
 
 // A validationError is one fault of a request's body or query.
@@ -74,7 +79,10 @@ func invalidPayload(errs ...validationError) *problem {
 	return p
 }
 
-func (p *problem) write(w http.ResponseWriter) { writeJSON(w, p.Status, p) }
+func (p *problem) write(w http.ResponseWriter) {
+	note(w, "%s", p.why())
+	writeJSON(w, p.Status, p)
+}
 
 // A managementError is the error body of the Management API.
 type managementError struct {
@@ -83,6 +91,8 @@ type managementError struct {
 	Message    string            `json:"message"`
 	ErrorCode  string            `json:"errorCode,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
+
+	reason string // for the request log, where the message does not tell
 }
 
 // Error makes managementError an error.
@@ -113,6 +123,11 @@ func badToken(message string) *managementError {
 	e := newManagementError(http.StatusUnauthorized, "", "%s", message)
 	e.Attributes = map[string]string{"error": message}
 	return e
+}
+
+func (e *managementError) write(w http.ResponseWriter) {
+	note(w, "%s", e.why())
+	writeJSON(w, e.StatusCode, e)
 }
 
 // timestamp is a time as Auth0 writes it.
@@ -166,7 +181,8 @@ func writeHTML(w http.ResponseWriter, status int, page *template.Template, data 
 }
 
 // refuseUserInfo is /userinfo's answer to a bad token, or to none.
-func refuseUserInfo(w http.ResponseWriter, withToken bool) {
+func refuseUserInfo(w http.ResponseWriter, withToken bool, why string) {
+	note(w, "%s", why)
 	challenge := `Bearer realm="Users"`
 	if withToken {
 		challenge += `, error="invalid_token", error_description="The access token is invalid or expired"`
@@ -182,7 +198,7 @@ const noDPoP = "DPoP is not supported by this tenant"
 func refuseDPoP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/v2/"):
-		writeJSON(w, http.StatusBadRequest, badRequest("", noDPoP))
+		badRequest("", noDPoP).write(w)
 	case strings.HasPrefix(r.URL.Path, "/me/"):
 		newProblem(http.StatusBadRequest, "0001", "Bad Request", noDPoP).write(w)
 	default:
@@ -193,9 +209,10 @@ func refuseDPoP(w http.ResponseWriter, r *http.Request) {
 // notFound answers what this tenant does not build as Auth0 answers what it
 // does not have; each of its APIs has an envelope of its own.
 func notFound(w http.ResponseWriter, r *http.Request) {
+	note(w, "this tenant serves no %s %s", r.Method, r.URL.Path)
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/v2/"):
-		writeJSON(w, http.StatusNotFound, newManagementError(http.StatusNotFound, "", "Not Found"))
+		newManagementError(http.StatusNotFound, "", "Not Found").write(w)
 	case strings.HasPrefix(r.URL.Path, "/me/"):
 		noResource(r).write(w)
 	default:

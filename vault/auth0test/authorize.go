@@ -130,10 +130,12 @@ func (t *Tenant) fillConnection(tx *transaction, q url.Values) *oauthError {
 	tx.connection, tx.connScope = q.Get("connection"), q.Get("connection_scope")
 	logins := t.cfg().loginConnections(tx.client)
 	if len(logins) == 0 {
-		return refuse(0, "invalid_request", "no connections enabled for the client")
+		return refuse(0, "invalid_request", "no connections enabled for the client").
+			because("no connection that logs users in is enabled for %s", tx.client.ClientID)
 	}
 	if tx.connection != "" && !slices.ContainsFunc(logins, func(c Connection) bool { return c.Name == tx.connection }) {
-		return refuse(0, t.cfg().Settings.RefusedConnectionError, "the connection was not found")
+		return refuse(0, t.cfg().Settings.RefusedConnectionError, "the connection was not found").
+			because("%s", t.cfg().whyNoLogin(tx.connection, tx.client.ClientID))
 	}
 	return nil
 }

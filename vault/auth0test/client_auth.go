@@ -24,16 +24,16 @@ func (t *Tenant) authenticate(r *http.Request, p params) (*Client, *oauthError) 
 	}
 	client := t.cfg().client(id)
 	if client == nil {
-		return nil, t.unauthorized()
+		return nil, t.unauthorized().because("there is no client %q", id)
 	}
 	if client.public() {
 		return client, nil
 	}
-	if len(client.ClientAuthenticationMethods) > 0 { // none of which is built
-		return nil, t.unauthorized()
+	if len(client.ClientAuthenticationMethods) > 0 {
+		return nil, t.unauthorized().because("%s authenticates by a key, which this tenant does not serve", id)
 	}
 	if subtle.ConstantTimeCompare([]byte(secret), []byte(client.ClientSecret)) != 1 {
-		return nil, t.unauthorized()
+		return nil, t.unauthorized().because("the secret is not that of %s", id)
 	}
 	return client, nil
 }

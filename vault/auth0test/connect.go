@@ -51,10 +51,10 @@ func (t *Tenant) startConnect(w http.ResponseWriter, r *http.Request, who caller
 	if p := readBody(r, connectSchema, &body); p != nil {
 		return p
 	}
-	c := t.cfg().connection(body.Connection)
-	if c == nil || !c.active() || !c.enabledFor(who.client.ClientID) {
-		return invalidPayload(validationError{Detail: "connection is not available", Field: "connection"})
+	if why := t.cfg().whyNoVault(body.Connection, who.client.ClientID); why != "" {
+		return invalidPayload(validationError{Detail: "connection is not available", Field: "connection"}).because("%s", why)
 	}
+	c := t.cfg().connection(body.Connection)
 	if t.cfg().Settings.ConnectRedirectURI == "registered" && !slices.Contains(who.client.Callbacks, body.RedirectURI) {
 		return invalidPayload(validationError{Detail: "redirect_uri is not an allowed callback URL", Field: "redirect_uri"})
 	}
@@ -137,7 +137,8 @@ func (t *Tenant) takeConnected(body completeBody, who caller) (*connectSession, 
 	t.dropExpired()
 	s := t.connecting[body.AuthSession]
 	if s == nil || s.who.userID != who.userID { // another user's session does not exist for this one
-		return nil, newProblem(http.StatusNotFound, "0001", "Not Found", "Invalid or expired session")
+		return nil, newProblem(http.StatusNotFound, "0001", "Not Found", "Invalid or expired session").
+			because("the auth_session is unknown, used, older than %s or another user's", connectLifetime)
 	}
 	if s.connectCode == "" || subtle.ConstantTimeCompare([]byte(s.connectCode), []byte(body.ConnectCode)) != 1 {
 		return nil, invalidPayload(validationError{Detail: "connect_code is invalid", Field: "connect_code"})

@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +18,7 @@ func (t *Tenant) serveConnectTicket(w http.ResponseWriter, r *http.Request) {
 	}
 	sso := t.currentSession(r)
 	if sso == nil || sso.userID != s.who.userID {
+		note(w, "%s asked for the ticket and is not logged in to the tenant in this browser", s.who.userID)
 		t.endConnect(s)
 		if t.cfg().Settings.ConnectWrongBrowser == "page" {
 			showError(w, http.StatusForbidden, "access_denied", "This link was made for another session.")
@@ -57,7 +59,7 @@ func (t *Tenant) endConnect(s *connectSession) {
 // stand-ins understand login_hint and prompt.
 func (t *Tenant) providerQuery(s *connectSession, state string) url.Values {
 	q := url.Values{"state": {state}}
-	t.providers[s.connection.Strategy].ask(q, s.scopes, t.asksOffline(s))
+	t.providers[s.connection.Strategy].ask(q, s.scopes, t.asksOffline(s.connection, s.scopes))
 	for name, value := range map[string]string{"login_hint": s.hint, "prompt": s.prompt} {
 		if value != "" {
 			q.Set(name, value)
@@ -68,8 +70,8 @@ func (t *Tenant) providerQuery(s *connectSession, state string) url.Values {
 
 // asksOffline: the request's scopes replace the connection's, except for
 // offline_access.
-func (t *Tenant) asksOffline(s *connectSession) bool {
-	return t.cfg().Settings.OfflineAccess == "always" || s.connection.offline() || slices.Contains(s.scopes, "offline_access")
+func (t *Tenant) asksOffline(c *Connection, scopes []string) bool {
+	return t.cfg().Settings.OfflineAccess == "always" || c.offline() || slices.Contains(scopes, "offline_access")
 }
 
 // answer sends the browser back to the application.
@@ -85,6 +87,7 @@ func (t *Tenant) finishConnect(w http.ResponseWriter, r *http.Request, s *connec
 	if code := q.Get("error"); code != "" || q.Get("code") == "" {
 		setDefault(&code, "server_error")
 		t.endConnect(s)
+		note(w, "the provider refused: %s", code)
 		s.answer(w, r, url.Values{"error": {code}, "error_description": {"The provider refused: " + code}})
 		return
 	}
@@ -92,6 +95,7 @@ func (t *Tenant) finishConnect(w http.ResponseWriter, r *http.Request, s *connec
 	tokens, providerUserID, err := p.redeem(r.Context(), s.connection, q.Get("code"))
 	if err != nil {
 		t.endConnect(s)
+		note(w, "the provider did not accept the code: %v", err)
 		s.answer(w, r, url.Values{"error": {"server_error"}, "error_description": {"The provider did not accept the code"}})
 		return
 	}
@@ -118,7 +122,7 @@ func (t *Tenant) takeProviderState(r *http.Request, state string) (*connectSessi
 			continue
 		}
 		if sso == nil || sso.sid != s.browser {
-			return nil, errNoTransaction
+			return nil, fmt.Errorf("%w: the browser has lost the session it left with", errNoTransaction)
 		}
 		s.providerState = ""
 		return s, nil

@@ -21,7 +21,10 @@ func (t *Tenant) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /_tenant/tokens", control(func(req *TokenRequest) (any, error) { return t.IssueToken(*req) }))
 	mux.HandleFunc("POST /_tenant/connect", control(func(req *connectControl) (any, error) {
-		return done, t.Connect(req.User, req.Connection, req.Scopes, req.Account)
+		if err := t.Connect(req.User, req.Connection, req.Scopes, req.Account); err != nil {
+			return nil, err
+		}
+		return connectAnswer{t.ConnectWarnings(req.User, req.Connection)}, nil
 	}))
 	mux.HandleFunc("POST /_tenant/disconnect", control(func(req *accountControl) (any, error) {
 		return done, t.Disconnect(req.User, req.Connection)
@@ -56,6 +59,10 @@ type connectControl struct {
 	Connection string   `json:"connection"`
 	Scopes     []string `json:"scopes"`
 	Account    string   `json:"account"`
+}
+
+type connectAnswer struct {
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 type accountControl struct {

@@ -146,6 +146,10 @@
 // pages; each has a twin in Go. Unknown members are errors. Users may be named
 // by id or e-mail address.
 //
+// Auth0 gives one answer for many reasons. Here each request that is refused has the
+// rule that refused it as its [Request.Reason], and /_tenant/connect answers with
+// warnings, those of [Tenant.ConnectWarnings], when no exchange will find the account.
+//
 //	POST   /_tenant/tokens       [Tenant.IssueToken]
 //	POST   /_tenant/connect      [Tenant.Connect]
 //	POST   /_tenant/disconnect   [Tenant.Disconnect]
@@ -226,7 +230,8 @@
 //	                                   what a tenant is made of
 //	server.go, tls.go, tenant.go, cors.go
 //	                                   listening, routing, and who may read answers
-//	faults.go, request_log.go          what a test makes fail, and what was asked
+//	faults.go, request_log.go, reasons.go
+//	                                   what a test makes fail, what was asked, and why it was refused
 //	params.go, client_auth.go          what a request says, and which client sent it
 //	discovery.go, keys.go              the public documents
 //	par.go, authorize.go, transaction.go, session.go

@@ -132,6 +132,7 @@ func (l *faultList) inject(next http.Handler) http.Handler {
 		case f.Status == nil:
 			next.ServeHTTP(w, r)
 		case *f.Status == 0:
+			note(w, "a fault was set for %s", f.Path)
 			panic(http.ErrAbortHandler) // net/http drops the connection
 		default:
 			f.write(w)
@@ -171,6 +172,7 @@ func (f *Fault) write(w http.ResponseWriter) {
 		}
 		w.Header().Set(name, value)
 	}
+	note(w, "a fault was set for %s", f.Path)
 	w.WriteHeader(*f.Status)
 	_, _ = w.Write(body)
 }

@@ -38,7 +38,18 @@ func tenant(t *testing.T, change ...func(*auth0test.Config)) *auth0test.Server {
 	}
 	s := auth0test.NewServer(cfg)
 	t.Cleanup(s.Close)
+	t.Cleanup(func() { everyRefusalIsExplained(t, s) })
 	return s
+}
+
+// everyRefusalIsExplained holds for whatever a test asks of its tenant.
+func everyRefusalIsExplained(t *testing.T, s *auth0test.Server) {
+	t.Helper()
+	for _, r := range s.Requests() {
+		if refused := r.Status >= 400 || r.Status == 0; refused && r.Reason == "" {
+			t.Errorf("%s %s: %d without a reason", r.Method, r.Path, r.Status)
+		}
+	}
 }
 
 // settings is a change of the settings alone; the seeds' organization stays.

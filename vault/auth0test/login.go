@@ -21,7 +21,7 @@ func (t *Tenant) serveLoginPage(w http.ResponseWriter, r *http.Request) {
 	state := r.URL.Query().Get("state")
 	tx, err := t.parked(r, state, atLogin)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	t.showLogin(w, http.StatusOK, tx, state, tx.hint, "")
@@ -55,7 +55,7 @@ func (t *Tenant) serveLogin(w http.ResponseWriter, r *http.Request) {
 	state := r.Form.Get("state")
 	tx, err := t.parked(r, state, atLogin)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	if name := r.PostForm.Get("connection"); name != "" {
@@ -65,11 +65,12 @@ func (t *Tenant) serveLogin(w http.ResponseWriter, r *http.Request) {
 	username := r.PostForm.Get("username")
 	connection, user := t.cfg().passwordLogin(tx, username, r.PostForm.Get("password"))
 	if user == nil {
+		note(w, "no user has this name and password, or %s has no database to log in through", tx.client.ClientID)
 		t.showLogin(w, http.StatusBadRequest, tx, state, username, "Wrong email or password")
 		return
 	}
 	if tx, err = t.take(r, state, atLogin); err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	t.logIn(w, r, tx, user.UserID, connection.Name, "pwd")
@@ -86,7 +87,7 @@ func (t *Tenant) serveButton(w http.ResponseWriter, r *http.Request, tx *transac
 	}
 	tx, err := t.take(r, r.PostForm.Get("state"), atLogin)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	t.goToProvider(w, r, tx, c)
@@ -103,7 +104,8 @@ func (cfg *Config) passwordLogin(tx *transaction, username, password string) (*C
 	return database, user
 }
 
-func showLostTransaction(w http.ResponseWriter) {
+func showLostTransaction(w http.ResponseWriter, err error) {
+	note(w, "%v", err)
 	showError(w, http.StatusBadRequest, "invalid_request",
 		"You may have pressed the back button, refreshed during login, opened too many login dialogs, "+
 			"or there is some issue with cookies, since we couldn't find your session.")

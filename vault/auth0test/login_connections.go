@@ -1,6 +1,9 @@
 package auth0test
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // loginConnections are those that a client's users may log in through.
 func (cfg *Config) loginConnections(client *Client) []Connection {
@@ -12,6 +15,18 @@ func (cfg *Config) loginConnections(client *Client) []Connection {
 		}
 	}
 	return out
+}
+
+// whyNoLogin is why nobody logs in to a client through a connection.
+func (cfg *Config) whyNoLogin(connection, clientID string) string {
+	c := cfg.connection(connection)
+	switch {
+	case c == nil:
+		return fmt.Sprintf("there is no connection %q", connection)
+	case !c.enabledFor(clientID):
+		return fmt.Sprintf("the connection %s is not enabled for %s", connection, clientID)
+	}
+	return fmt.Sprintf("the connection %s is not active for authentication", connection)
 }
 
 // social connections have a stand-in.

@@ -118,9 +118,11 @@ func (t *Tenant) management(scopes []string, serve managementMethod) http.Handle
 		var refused *managementError
 		switch {
 		case errors.As(err, &refused):
-			answer = reply{refused.StatusCode, refused}
+			refused.write(w)
+			return
 		case err != nil:
-			answer = reply{http.StatusInternalServerError, newManagementError(http.StatusInternalServerError, "", "%v", err)}
+			newManagementError(http.StatusInternalServerError, "", "%v", err).write(w)
+			return
 		}
 		if answer.body == nil {
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -162,7 +164,7 @@ func (t *Tenant) admit(r *http.Request, scopes []string) (*managementRequest, er
 	case errors.Is(err, errExpiredToken):
 		return nil, badToken("Expired token received for JSON Web Token validation")
 	case err != nil:
-		return nil, badToken("Invalid token")
+		return nil, badToken("Invalid token").because("the access token is %v", err)
 	case !slices.Contains(v.Audience, t.managementAudience()):
 		return nil, badToken("Bad audience: " + strings.Join(v.Audience, ","))
 	}

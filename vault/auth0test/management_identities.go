@@ -89,12 +89,15 @@ func (cfg *Config) checkConnectionID(id, provider, userID string) error {
 // expired, and made for the client that the caller's token was made for.
 func (t *Tenant) linkWith(token, client string) (string, error) {
 	if _, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256}); err != nil {
-		return "", badToken("Invalid token")
+		return "", badToken("Invalid token").because("link_with is no JWT that RS256 signed")
 	}
 	v, err := t.verifyToken(token)
+	if err != nil {
+		return "", badToken("Invalid token").because("link_with is %v", err)
+	}
 	// An access token names its API in aud, never a client.
-	if err != nil || client == "" || !slices.Equal(v.Audience, []string{client}) {
-		return "", badToken("Invalid token")
+	if client == "" || !slices.Equal(v.Audience, []string{client}) {
+		return "", badToken("Invalid token").because("link_with is for %s, and the access token %s's", v.Audience, client)
 	}
 	return v.Subject, nil
 }

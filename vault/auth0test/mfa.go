@@ -96,7 +96,7 @@ func (t *Tenant) serveFactorPage(w http.ResponseWriter, r *http.Request) {
 	state := r.URL.Query().Get("state")
 	tx, err := t.parked(r, state, atFactor)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	showFactor(w, http.StatusOK, tx, state, "")
@@ -123,18 +123,19 @@ func (t *Tenant) serveFactor(w http.ResponseWriter, r *http.Request) {
 	state := r.Form.Get("state")
 	tx, err := t.parked(r, state, atFactor)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	shown := find(tx.factor.accepted, func(a Authenticator) bool {
 		return subtle.ConstantTimeCompare([]byte(a.Code), []byte(r.PostForm.Get("code"))) == 1
 	})
 	if shown == nil {
+		note(w, "the code is none of the factors that were asked for")
 		showFactor(w, http.StatusBadRequest, tx, state, "The code you entered is invalid")
 		return
 	}
 	if tx, err = t.take(r, state, atFactor); err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	if err := t.acceptFactor(tx, *shown); err != nil {

@@ -42,16 +42,26 @@ func (t *Tenant) myAccount(scope string, serve func(http.ResponseWriter, *http.R
 }
 
 func (t *Tenant) authorizeCaller(r *http.Request, scope string) (caller, *problem) {
-	if t.cfg().resourceServer(t.myAccountAudience()) == nil { // not activated
-		return caller{}, noResource(r)
+	if t.cfg().resourceServer(t.myAccountAudience()) == nil {
+		return caller{}, noResource(r).because("the My Account API is not activated: no resource server or client grant names %s", t.myAccountAudience())
 	}
 	if r.Header.Get("Authorization") == "" {
 		return caller{}, newProblem(http.StatusUnauthorized, "0002", "Missing Token", "The request has no access token")
 	}
 	v, err := t.verifyToken(bearer(r, "Bearer"))
 	client := t.cfg().client(v.client())
-	if err != nil || !slices.Contains(v.Audience, t.myAccountAudience()) || t.cfg().user(v.Subject) == nil || client == nil {
-		return caller{}, newProblem(http.StatusUnauthorized, "0003", "Invalid Token", "The access token is invalid or expired")
+	switch {
+	case err != nil:
+	case !slices.Contains(v.Audience, t.myAccountAudience()):
+		err = fmt.Errorf("for %s, not for %s", v.Audience, t.myAccountAudience())
+	case t.cfg().user(v.Subject) == nil:
+		err = fmt.Errorf("that of %q, who is no user of this tenant", v.Subject)
+	case client == nil:
+		err = fmt.Errorf("that of %q, which is no client of this tenant", v.client())
+	}
+	if err != nil {
+		return caller{}, newProblem(http.StatusUnauthorized, "0003", "Invalid Token", "The access token is invalid or expired").
+			because("the access token is %v", err)
 	}
 	if !v.hasScope(scope) {
 		return caller{}, newProblem(http.StatusForbidden, "0002", "Insufficient Scope", "The access token lacks the scope "+scope)

@@ -70,5 +70,6 @@ type errorView struct {
 
 // showError is Auth0's page for what must not go to a callback.
 func showError(w http.ResponseWriter, status int, title, text string) {
+	note(w, "%s", text)
 	writePage(w, status, errorPage, errorView{Title: title, Text: text})
 }

@@ -98,7 +98,7 @@ func (t *Tenant) serveContinue(w http.ResponseWriter, r *http.Request) {
 	}
 	tx, err := t.take(r, r.Form.Get("state"), sentAway)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	tx.resumed = true

@@ -184,7 +184,7 @@ func (p *provider) knows(id, secret string) bool {
 func (p *provider) grantDirectly(c *Connection, account string, scopes []string) providerTokens {
 	id, _ := p.credentials(c)
 	asked := url.Values{}
-	p.ask(asked, scopes, true)
+	p.ask(asked, scopes, p.tenant.asksOffline(c, scopes))
 	g := &providerGrant{
 		consenter: consenter{account, id}, scopes: p.spelling(account, noOffline(scopes)),
 		offline: p.offline(p, asked, true),

@@ -48,16 +48,18 @@ func (t *Tenant) findRefreshToken(client *Client, token string) (*refreshToken, 
 // usableRefreshToken is findRefreshToken for who holds the mutex.
 func (t *Tenant) usableRefreshToken(client *Client, token string) (*refreshToken, *oauthError) {
 	rt := t.refresh[token]
-	if rt == nil || rt.grant.ClientID != client.ClientID {
-		return nil, errRefreshToken
-	}
-	if !rt.expires.IsZero() && time.Now().After(rt.expires) {
-		return nil, errRefreshToken
+	switch {
+	case rt == nil:
+		return nil, errRefreshToken.because("the refresh token is unknown, or was revoked")
+	case rt.grant.ClientID != client.ClientID:
+		return nil, errRefreshToken.because("the refresh token is %s's, not %s's", rt.grant.ClientID, client.ClientID)
+	case !rt.expires.IsZero() && time.Now().After(rt.expires):
+		return nil, errRefreshToken.because("the refresh token has expired")
 	}
 	leeway := time.Duration(client.RefreshToken.Leeway) * time.Second
 	if !rt.rotated.IsZero() && time.Since(rt.rotated) >= leeway {
 		t.endFamily(rt.family)
-		return nil, errRefreshToken
+		return nil, errRefreshToken.because("the refresh token was rotated before, and all of its family end with this second use")
 	}
 	return rt, nil
 }
@@ -124,7 +126,7 @@ func (t *Tenant) refreshedGrant(client *Client, g tokenGrant, p params) (tokenGr
 		policy := find(client.RefreshToken.Policies, func(rp RefreshPolicy) bool { return rp.Audience == audience })
 		// Auth0 keeps the Management API out of multi-resource refresh tokens.
 		if policy == nil || !*client.IsFirstParty || audience == t.managementAudience() {
-			return g, notAuthorized(client, audience)
+			return g, notAuthorized(client, audience).because("the refresh-token policies of %s do not name %s, or Auth0 allows it no other API", client.ClientID, audience)
 		}
 		allowed := slices.Concat(policy.Scope, oidcOf(g.Scope))
 		if len(want) == 0 {
@@ -167,11 +169,11 @@ func (t *Tenant) userScopes(client *Client, userID, audience string, want []stri
 	}
 	switch rs.policy("user") {
 	case "deny_all":
-		return nil, notAuthorized(client, audience)
+		return nil, notAuthorized(client, audience).because("the policy of %s gives no user a token", audience)
 	case "require_client_grant":
 		grant := t.cfg().grant(client.ClientID, audience, "user")
 		if grant == nil {
-			return nil, notAuthorized(client, audience)
+			return nil, notAuthorized(client, audience).because("%s has no client grant with subject_type user on %s", client.ClientID, audience)
 		}
 		allowed = intersect(allowed, grant.scopes(rs))
 	}

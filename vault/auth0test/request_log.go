@@ -13,16 +13,27 @@ type Request struct {
 	Method string `json:"method"`
 	Path   string `json:"path"`
 	// Status of the answer; 0 when the connection was dropped.
-	Status    int       `json:"status"`
-	GrantType string    `json:"grant_type,omitempty"`
-	ClientID  string    `json:"client_id,omitempty"`
-	At        time.Time `json:"at"`
+	Status    int    `json:"status"`
+	GrantType string `json:"grant_type,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	// Reason is the rule that refused the request, in a sentence, also where the answer
+	// does not tell it; empty when it was not refused.
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
 }
 
 // Requests lists what the tenant was asked since it started or since
 // ClearRequests, in the order of the answers. The controls and the stand-ins
 // are not in it.
 func (t *Tenant) Requests() []Request { return t.requests.list() }
+
+// OnRequest has f called with each of them, before the answer goes out. The last f
+// counts; nil means none.
+func (t *Tenant) OnRequest(f func(Request)) {
+	t.requests.mu.Lock()
+	defer t.requests.mu.Unlock()
+	t.requests.observer = f
+}
 
 // ClearRequests empties the list.
 func (t *Tenant) ClearRequests() { t.requests.clear() }
@@ -31,8 +42,9 @@ func (t *Tenant) ClearRequests() { t.requests.clear() }
 const maxRequests = 10000
 
 type requestLog struct {
-	mu      sync.Mutex
-	entries []Request
+	mu       sync.Mutex
+	entries  []Request
+	observer func(Request)
 }
 
 func (l *requestLog) list() []Request {
@@ -49,11 +61,15 @@ func (l *requestLog) clear() {
 
 func (l *requestLog) add(entry Request) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.entries) >= maxRequests {
 		l.entries = slices.Clone(l.entries[maxRequests/10:])
 	}
 	l.entries = append(l.entries, entry)
+	observer := l.observer
+	l.mu.Unlock()
+	if observer != nil {
+		observer(entry)
+	}
 }
 
 // watch records what passes through to next, dropped connections included.
@@ -65,7 +81,7 @@ func (l *requestLog) watch(next http.Handler) http.Handler {
 		// Even when next drops the connection by a panic. The entry must be there
 		// before the client has its answer, hence the writer's help.
 		status.done = sync.OnceFunc(func() {
-			entry.Status = status.code
+			entry.Status, entry.Reason = status.code, status.reason
 			l.add(entry)
 		})
 		defer status.done()
@@ -99,8 +115,9 @@ func askedBy(r *http.Request) (grant, client string) {
 // statusWriter notes the status and reports it before it goes out.
 type statusWriter struct {
 	http.ResponseWriter
-	code int
-	done func()
+	code   int
+	reason string // see note
+	done   func()
 }
 
 // WriteHeader implements http.ResponseWriter.

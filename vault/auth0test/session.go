@@ -111,7 +111,7 @@ func (t *Tenant) setSession(w http.ResponseWriter, r *http.Request, s *session) 
 func (t *Tenant) serveResume(w http.ResponseWriter, r *http.Request) {
 	tx, err := t.take(r, r.URL.Query().Get("state"), loggedIn)
 	if err != nil {
-		showLostTransaction(w)
+		showLostTransaction(w, err)
 		return
 	}
 	t.proceed(w, r, tx)

@@ -30,6 +30,7 @@ func (t *Tenant) serveProviderCallback(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := t.takeProviderState(r, q.Get("state"))
 	if err != nil {
+		note(w, "%v", err)
 		showError(w, http.StatusBadRequest, "invalid_request", "Unable to verify the transaction.")
 		return
 	}
@@ -46,12 +47,12 @@ func (t *Tenant) finishSocialLogin(w http.ResponseWriter, r *http.Request, tx *t
 	p := t.providers[tx.via.Strategy]
 	tokens, _, err := p.redeem(r.Context(), tx.via, q.Get("code"))
 	if err != nil {
-		tx.fail(w, r, refuse(0, "server_error", "The provider did not accept the code"))
+		tx.fail(w, r, refuse(0, "server_error", "The provider did not accept the code").because("the provider did not accept the code: %v", err))
 		return
 	}
 	who, err := p.readProfile(r.Context(), p, tokens.access)
 	if err != nil {
-		tx.fail(w, r, refuse(0, "server_error", "The provider did not tell who logged in"))
+		tx.fail(w, r, refuse(0, "server_error", "The provider did not tell who logged in").because("the provider did not tell who logged in: %v", err))
 		return
 	}
 	userID, err := t.socialUser(tx.via, who)

@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -101,15 +102,15 @@ func (t *Tenant) redeemCode(client *Client, p params) (any, *oauthError) {
 	code := t.codes[p["code"]]
 	delete(t.codes, p["code"])
 	t.mu.Unlock()
-	if code == nil || code.grant.ClientID != client.ClientID || time.Now().After(code.expires) {
-		return nil, refuse(http.StatusForbidden, "invalid_grant", "Invalid authorization code")
+	if why := code.whyNot(client); why != "" {
+		return nil, refuse(http.StatusForbidden, "invalid_grant", "Invalid authorization code").because("%s", why)
 	}
 	if code.redirectURI != "" && p["redirect_uri"] != code.redirectURI {
 		return nil, refuse(http.StatusForbidden, "invalid_grant",
 			"The redirect URI is wrong. You sent %s, and we expected %s", p["redirect_uri"], code.redirectURI)
 	}
 	if client.public() && code.challenge == "" {
-		return nil, t.unauthorized() // neither a secret nor PKCE says who asks
+		return nil, t.unauthorized().because("neither a secret nor PKCE says that %s asks", client.ClientID)
 	}
 	if !code.verifies(p["code_verifier"]) {
 		return nil, refuse(http.StatusForbidden, "invalid_grant", "Failed to verify code verifier")
@@ -122,6 +123,19 @@ func (t *Tenant) redeemCode(client *Client, p params) (any, *oauthError) {
 		answer.RefreshToken = t.newRefreshToken(client, code.grant)
 	}
 	return answer, nil
+}
+
+// whyNot is why a code is not good for a client; empty when it is.
+func (c *authCode) whyNot(client *Client) string {
+	switch {
+	case c == nil:
+		return "the authorization code is unknown, or was used before"
+	case c.grant.ClientID != client.ClientID:
+		return fmt.Sprintf("the authorization code is %s's, not %s's", c.grant.ClientID, client.ClientID)
+	case time.Now().After(c.expires):
+		return "the authorization code has expired"
+	}
+	return ""
 }
 
 func (c *authCode) verifies(verifier string) bool {

@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -75,7 +76,7 @@ func (t *Tenant) park(tx *transaction, at stage) (state string) {
 
 func (tx *transaction) expired() bool { return time.Since(tx.started) > transactionLifetime }
 
-var errNoTransaction = errors.New("no such transaction")
+var errNoTransaction = errors.New("there is no such login")
 
 // parked finds a transaction at a stage, for the browser that began it.
 func (t *Tenant) parked(r *http.Request, state string, at stage) (*transaction, error) {
@@ -98,8 +99,13 @@ func (t *Tenant) take(r *http.Request, state string, at stage) (*transaction, er
 // findParked is for callers who hold the mutex.
 func (t *Tenant) findParked(r *http.Request, state string, at stage) (*transaction, error) {
 	tx := t.transactions[state]
-	if tx == nil || tx.stage != at || tx.expired() || cookieValue(r, browserCookie) != tx.browser {
-		return nil, errNoTransaction
+	switch {
+	case tx == nil || tx.expired():
+		return nil, fmt.Errorf("%w: its state is unknown, used or older than %s", errNoTransaction, transactionLifetime)
+	case tx.stage != at:
+		return nil, fmt.Errorf("%w: its state is for another page", errNoTransaction)
+	case cookieValue(r, browserCookie) != tx.browser:
+		return nil, fmt.Errorf("%w: another browser began it, or cookies do not come back", errNoTransaction)
 	}
 	return tx, nil
 }
@@ -149,5 +155,6 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, tx *transaction)
 
 // fail answers with an error.
 func (tx *transaction) fail(w http.ResponseWriter, r *http.Request, oerr *oauthError) {
+	note(w, "%s", oerr.why())
 	tx.answer(w, r, url.Values{"error": {oerr.Code}, "error_description": {oerr.Description}})
 }

@@ -1,6 +1,8 @@
 package auth0test
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -28,9 +30,13 @@ func (t *Tenant) newOpaqueToken(g tokenGrant) string {
 // serveUserInfo tells who a token's user is: all that profile and email stand
 // for, as far as the token has them.
 func (t *Tenant) serveUserInfo(w http.ResponseWriter, r *http.Request) {
-	userID, scope := t.userInfoSubject(bearer(r, "Bearer"))
-	if t.cfg().user(userID) == nil || !slices.Contains(scope, "openid") {
-		refuseUserInfo(w, r.Header.Get("Authorization") != "")
+	if r.Header.Get("Authorization") == "" {
+		refuseUserInfo(w, false, "the request has no access token")
+		return
+	}
+	userID, scope, err := t.userInfoSubject(bearer(r, "Bearer"))
+	if err != nil {
+		refuseUserInfo(w, true, "the access token is "+err.Error())
 		return
 	}
 	claims := map[string]any{"sub": userID}
@@ -38,18 +44,30 @@ func (t *Tenant) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, claims)
 }
 
-func (t *Tenant) userInfoSubject(token string) (userID string, scope []string) {
+// userInfoSubject is whose token it is, and with which scopes.
+func (t *Tenant) userInfoSubject(token string) (userID string, scope []string, err error) {
 	t.mu.Lock()
 	o := t.opaque[token]
 	t.mu.Unlock()
 	if o != nil && time.Now().Before(o.expires) {
-		return o.userID, o.scope
+		userID, scope = o.userID, o.scope
+	} else {
+		v, err := t.verifyToken(token)
+		if err != nil {
+			return "", nil, err
+		}
+		if !slices.Contains(v.Audience, t.Issuer()+"userinfo") {
+			return "", nil, fmt.Errorf("for %s, not for %suserinfo, which comes with the scope openid", v.Audience, t.Issuer())
+		}
+		userID, scope = v.Subject, strings.Fields(v.Scope)
 	}
-	v, err := t.verifyToken(token)
-	if err != nil || !slices.Contains(v.Audience, t.Issuer()+"userinfo") {
-		return "", nil
+	switch {
+	case t.cfg().user(userID) == nil:
+		return "", nil, fmt.Errorf("that of %q, who is no user of this tenant", userID)
+	case !slices.Contains(scope, "openid"):
+		return "", nil, errors.New("without the scope openid")
 	}
-	return v.Subject, strings.Fields(v.Scope)
+	return userID, scope, nil
 }
 
 // serveRevoke ends a refresh token and all that came from the same login.

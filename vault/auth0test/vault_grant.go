@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,8 +31,8 @@ type vaultResponse struct {
 // one: the client and the token's API, the user's account on the connection,
 // the login hint, and only then the stored token and its provider.
 func (t *Tenant) exchange(client *Client, p params) (any, *oauthError) {
-	if !client.mayExchange() {
-		return nil, grantNotAllowed(grantVault)
+	if why := client.whyNoExchange(); why != "" {
+		return nil, grantNotAllowed(grantVault).because("%s", why)
 	}
 	if oerr := checkVaultParams(p); oerr != nil {
 		return nil, oerr
@@ -41,17 +42,17 @@ func (t *Tenant) exchange(client *Client, p params) (any, *oauthError) {
 		return nil, oerr
 	}
 	if t.cfg().user(userID) == nil { // a machine, or a user who is gone
-		return nil, t.userNotFound(t.cfg().Settings.UnknownUserError)
+		return nil, t.userNotFound(t.cfg().Settings.UnknownUserError).because("the subject token's %q is no user of this tenant", userID)
 	}
 	if t.cfg().Settings.MFAPolicy == "always" {
 		oerr := refuse(t.cfg().Settings.MFARequiredStatus, "mfa_required", "Multifactor authentication required")
 		oerr.MFAToken = "Fe26.2*" + randomID(43)
 		return nil, oerr
 	}
-	connection := t.cfg().connection(p["connection"])
-	if connection == nil || !connection.active() || !connection.enabledFor(client.ClientID) {
-		return nil, t.unknownConnection(p["connection"])
+	if why := t.cfg().whyNoVault(p["connection"], client.ClientID); why != "" {
+		return nil, t.unknownConnection(p["connection"]).because("%s", why)
 	}
+	connection := t.cfg().connection(p["connection"])
 	acct, oerr := t.pickAccount(userID, connection.Name, p["login_hint"])
 	if oerr != nil {
 		return nil, oerr
@@ -61,12 +62,6 @@ func (t *Tenant) exchange(client *Client, p params) (any, *oauthError) {
 		return nil, oerr
 	}
 	return t.vaultAnswer(tokens, p["scope"])
-}
-
-// mayExchange: the vault serves confidential first-party clients that are OIDC
-// conformant.
-func (c *Client) mayExchange() bool {
-	return !c.public() && *c.IsFirstParty && *c.OIDCConformant
 }
 
 func checkVaultParams(p params) *oauthError {
@@ -98,13 +93,18 @@ func (t *Tenant) vaultSubject(client *Client, p params) (string, *oauthError) {
 		return rt.grant.UserID, nil
 	}
 	v, err := t.verifyToken(p["subject_token"])
-	if err != nil || (t.cfg().Settings.RefuseBoundSubject && len(v.Binding) > 0) {
-		return "", refuse(http.StatusUnauthorized, t.cfg().Settings.InvalidSubjectError, "Invalid or expired subject token.")
+	if err == nil && t.cfg().Settings.RefuseBoundSubject && len(v.Binding) > 0 {
+		err = errors.New("bound to a key, which the setting refuse_bound_subject refuses")
+	}
+	if err != nil {
+		return "", refuse(http.StatusUnauthorized, t.cfg().Settings.InvalidSubjectError, "Invalid or expired subject token.").
+			because("the subject token is %v", err)
 	}
 	// Only the Custom API client of the very API that the token is for.
 	if api := client.ResourceServerIdentifier; api == "" || !slices.Contains(v.Audience, api) {
 		return "", refuse(t.cfg().Settings.WrongAudienceStatus, t.cfg().Settings.WrongAudienceError,
-			"The client is not linked to the audience of the subject token.")
+			"The client is not linked to the audience of the subject token.").
+			because("the subject token is for %s, and the resource_server_identifier of %s is %q", v.Audience, client.ClientID, api)
 	}
 	return v.Subject, nil
 }
@@ -134,7 +134,7 @@ func (t *Tenant) pickAccount(userID, connection, hint string) (*account, *oauthE
 	list := t.accountsOf(userID, connection)
 	t.mu.Unlock()
 	if len(list) == 0 {
-		return nil, t.notConnected()
+		return nil, t.notConnected().because("%s has no account on the connection %s", userID, connection)
 	}
 	if hint != "" {
 		for _, a := range list {
@@ -142,7 +142,7 @@ func (t *Tenant) pickAccount(userID, connection, hint string) (*account, *oauthE
 				return a, nil
 			}
 		}
-		return nil, t.userNotFound("user_not_found")
+		return nil, t.userNotFound("user_not_found").because("login_hint names none of the accounts that %s has on %s", userID, connection)
 	}
 	switch t.cfg().Settings.SeveralAccounts {
 	case "newest":
@@ -166,7 +166,7 @@ func (t *Tenant) usableTokens(a *account, c *Connection) (providerTokens, *oauth
 	if tokens.refresh == "" {
 		// Auth0: without a refresh token from the provider the account is as
 		// good as not connected.
-		return tokens, t.notConnected()
+		return tokens, t.notConnected().because("%s", a.whyNoRefreshToken())
 	}
 	leeway := time.Duration(t.cfg().Settings.RefreshLeeway) * time.Second
 	if time.Now().Add(leeway).Before(tokens.expires) {
@@ -175,7 +175,8 @@ func (t *Tenant) usableTokens(a *account, c *Connection) (providerTokens, *oauth
 	fresh, err := t.providers[c.Strategy].refreshAt(context.Background(), c, tokens)
 	if err != nil {
 		return tokens, refuse(http.StatusUnauthorized, "federated_connection_refresh_token_flow_failed",
-			"Refresh Token flow for the Federated Connection failed")
+			"Refresh Token flow for the Federated Connection failed").
+			because("the provider of %s refused the stored refresh token: %v", c.Name, err)
 	}
 	t.mu.Lock()
 	if a.tokens.refresh == tokens.refresh { // or the user reconnected meanwhile

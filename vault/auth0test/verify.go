@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -47,21 +48,21 @@ var (
 func (t *Tenant) verifyToken(token string) (verified, error) {
 	jws, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.HS256})
 	if err != nil || len(jws.Headers) != 1 {
-		return verified{}, errBadToken
+		return verified{}, fmt.Errorf("%w: it is no signed JWT", errBadToken)
 	}
 	key := t.verificationKey(jws)
 	if key == nil {
-		return verified{}, errBadToken
+		return verified{}, fmt.Errorf("%w: no key of the tenant's has the kid %q and the alg %s", errBadToken, jws.Headers[0].KeyID, jws.Headers[0].Algorithm)
 	}
 	var v verified
 	if err := jws.Claims(key, &v); err != nil {
-		return verified{}, errBadToken
+		return verified{}, fmt.Errorf("%w: its signature is wrong, or its claims are", errBadToken)
 	}
 	if v.Issuer != t.Issuer() || v.Subject == "" || v.Expiry == nil {
-		return verified{}, errBadToken
+		return verified{}, fmt.Errorf("%w: its iss is %q, its sub %q, its exp %v", errBadToken, v.Issuer, v.Subject, v.Expiry)
 	}
-	if v.Expiry.Time().Unix() <= t.now() {
-		return v, errExpiredToken
+	if expiry := v.Expiry.Time(); expiry.Unix() <= t.now() {
+		return v, fmt.Errorf("%w: it was good until %s", errExpiredToken, timestamp(expiry))
 	}
 	return v, nil
 }
