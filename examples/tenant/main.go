@@ -3,7 +3,7 @@
 // without any account anywhere.
 //
 //	go run ./examples/tenant [-listen 127.0.0.1:8484] [-google 127.0.0.1:8485] [-github 127.0.0.1:8486]
-//		[-microsoft 127.0.0.1:8487] [-slack 127.0.0.1:8488] [-config tenant.json] [-tls [-cert tenant.pem]]
+//		[-microsoft 127.0.0.1:8487] [-slack 127.0.0.1:8488] [-config tenant.json] [-tls [-cert tenant.pem]] [-v]
 //
 // It is ready when /.well-known/openid-configuration answers 200. The printed
 // export lines are what the top-level Caddyfile needs. A config file replaces
@@ -12,6 +12,9 @@
 //
 // With -tls everything is https, as Auth0's own SDKs want it. The certificate is made
 // at the start; -cert writes it to a file, for clients to trust.
+//
+// With -v it prints each request, and why it was refused if it was, also where the answer
+// does not tell.
 package main
 
 import (
@@ -49,7 +52,7 @@ func main() {
 type options struct {
 	listen, google, github, microsoft, slack string
 	config, cert                             string
-	tls, printConfig                         bool
+	tls, printConfig, verbose                bool
 }
 
 // seeds are the built-in configuration, with a connection for each stand-in.
@@ -78,6 +81,7 @@ func parseFlags(args []string, errOut io.Writer) (o options, err error) {
 	flags.StringVar(&o.config, "config", "", "tenant.json; replaces the built-in users, clients and connections")
 	flags.BoolVar(&o.tls, "tls", false, "speak https, with a certificate made now")
 	flags.StringVar(&o.cert, "cert", "", "file to write that certificate to, in PEM")
+	flags.BoolVar(&o.verbose, "v", false, "print each request, and the rule that refused it")
 	flags.BoolVar(&o.printConfig, "print-config", false, "print the built-in configuration as a tenant.json and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -120,6 +124,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		if o.cert, err = writeCertificate(o.cert, server); err != nil {
 			return err
 		}
+	}
+	if o.verbose {
+		server.OnRequest(func(r auth0test.Request) { printRequest(out, r) })
 	}
 	printTenant(out, server, o.cert)
 	<-ctx.Done()

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,6 +125,22 @@ func TestProgramSpeaksTLSAndWritesItsCertificate(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	client.CloseIdleConnections()
+}
+
+func TestProgramSaysWhyItRefuses(t *testing.T) {
+	listen := free(t)
+	out, _ := start(t, listen, "-v")
+	resp, err := http.PostForm("http://"+listen+"/oauth/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {"demo-agent"}, "client_secret": {"guess"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	const want = " POST /oauth/token 401 client_credentials demo-agent: the secret is not that of demo-agent\n"
+	if s := out.String(); !strings.Contains(s, want) || strings.Contains(s, "guess") {
+		t.Errorf("printed %s", s)
+	}
 }
 
 func TestProgramReadsAConfigFile(t *testing.T) {

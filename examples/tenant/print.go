@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -72,6 +73,20 @@ export NODE_EXTRA_CA_CERTS=%[1]s
 export SSL_CERT_FILE=%[1]s
 `, quote(cert))
 	return "curl -s --cacert " + quote(cert)
+}
+
+// printRequest prints what was asked, by whom, and the rule that refused it.
+func printRequest(out io.Writer, r auth0test.Request) {
+	line := fmt.Sprintf("%s %s %s %d", r.At.Format(time.TimeOnly), r.Method, r.Path, r.Status)
+	for _, more := range []string{r.GrantType, r.ClientID} {
+		if more != "" {
+			line += " " + more
+		}
+	}
+	if r.Reason != "" {
+		line += ": " + r.Reason
+	}
+	fmt.Fprintln(out, line)
 }
 
 // printConfig prints the built-in configuration, to begin one's own with.
