@@ -249,7 +249,9 @@
 //	                                   connecting an account
 //	management.go, management_*.go, users.go, identities.go
 //	                                   the Management API
-//	provider.go, provider_pages.go, provider_profile.go, google.go, github.go, microsoft.go, slack.go, transport.go
+//	standin.go, google.go, github.go, microsoft.go, slack.go
+//	                                   how one provider differs from another
+//	provider.go, provider_pages.go, provider_api.go, provider_profile.go, transport.go
 //	                                   the stand-ins
 //	controls.go                        the controls
 //	answers.go                         every byte that goes out, and every refusal
