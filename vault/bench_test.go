@@ -42,3 +42,20 @@ func BenchmarkToken(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTokenOfManyScopes is an answer from memory whose scopes are compared on
+// every call, and once.
+func BenchmarkTokenOfManyScopes(b *testing.B) {
+	c, caller, prepared := demanding(b)
+	for name, req := range map[string]Request{
+		"prepared": prepared,
+		"each":     {Connection: prepared.Connection, Scopes: prepared.Scopes, MaxScopes: prepared.MaxScopes},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = c.Token(b.Context(), caller, req)
+			}
+		})
+	}
+}

@@ -82,7 +82,7 @@
 //	memory.go, renewal.go        is there an answer already, and for how long
 //	admission.go, breaker.go     may Auth0 be asked now
 //	exchange.go, call.go         asking it
-//	scopes.go                    is that enough
+//	scopes.go, scopenames.go     is that enough
 //	errors.go                    every way in which it can end
 //	secret.go, hook.go           what must not be printed, what may be told
 //	cache.go                     what outlives a configuration

@@ -100,9 +100,7 @@ func parseToken(body []byte, asked time.Time) (*Token, *Error) {
 		return nil, senseless("token_type is not Bearer")
 	}
 	token := &Token{bearer: NewSecret(bearerPrefix + answer.AccessToken)}
-	if scopes := SplitScopes(answer.Scope); len(scopes) > 0 {
-		token.Scopes = shared(scopes)
-	}
+	token.Scopes, token.unknown = grantedScopes([]string{answer.Scope})
 	if len(answer.ExpiresIn) > 0 {
 		life, ok := parseSeconds(string(answer.ExpiresIn))
 		if !ok {

@@ -3,6 +3,7 @@ package vault
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unique"
 )
@@ -56,6 +57,8 @@ type answer struct {
 	err     *Error
 	asked   time.Time
 	refused Secret // the subject token that err is about; empty: none
+
+	verdicts atomic.Pointer[verdict] // on the token
 }
 
 // lasts tells whether the answer says something about the account, and not about

@@ -17,6 +17,10 @@ func TestAUserCostsOneKibibyteBesideTheTokens(t *testing.T) {
 	// the machine makes users.
 	c := s.client(t, Config{Algorithms: []string{"ES256"}, TenantBudget: 1e9, UserBudget: 1e9})
 	header := mustJSON(object{"alg": "ES256", "typ": "JWT", "kid": "lcKZW5xVbZ0hTnKkVnfCj"})
+	asked, err := Request{Connection: "google-oauth2", Scopes: []string{"email"}}.Prepare()
+	if err != nil {
+		t.Fatal(err)
+	}
 	tokens := 0
 	user := func(i int) {
 		raw := sign(ecKey(), header, mustJSON(with(goodClaims(), object{
@@ -27,7 +31,7 @@ func TestAUserCostsOneKibibyteBesideTheTokens(t *testing.T) {
 			"access_token": fmt.Sprintf(providers, i),
 			"scope":        "https://www.googleapis.com/auth/calendar.readonly https://www.googleapis.com/auth/userinfo.email",
 		}))
-		token := mustToken(t, c, verify(t, c, raw), Request{Connection: "google-oauth2"})
+		token := mustToken(t, c, verify(t, c, raw), asked)
 		tokens += len(raw) + len(token.Reveal())
 	}
 	user(0) // with all that is there once

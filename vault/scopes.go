@@ -1,23 +1,61 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unique"
 )
 
-// googleAliases maps the short names that Google accepts in a request to the
-// names that its tokens carry.
-var googleAliases = map[string]string{
-	"email":   "https://www.googleapis.com/auth/userinfo.email",
-	"profile": "https://www.googleapis.com/auth/userinfo.profile",
+// What is more than this tells nothing: to cut it would hide an excess, and to
+// compare it would cost everybody who calls.
+const (
+	maxGrantedScopes = 256
+	maxGrantedBytes  = 8 << 10
+)
+
+// SplitScopes splits a list of scopes at spaces, commas (GitHub and Slack use
+// them), semicolons, tabs and line ends, and drops empty parts.
+func SplitScopes(s string) []string {
+	return strings.FieldsFunc(s, separatesScopes)
 }
 
-// SplitScopes splits a scope string at spaces and commas (GitHub and Slack use
-// commas) and drops empty parts.
-func SplitScopes(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
+func separatesScopes(r rune) bool { return strings.ContainsRune(" ,;\t\r\n", r) }
+
+// GrantedScopes returns the scopes that lists tell, as [SplitScopes] splits them,
+// or nil where they are unknown: there are none, more than 256, or more than 8 KiB.
+func GrantedScopes(lists ...string) []string {
+	scopes, _ := grantedScopes(lists)
+	return scopes
+}
+
+// grantedScopes also gives the refusal of a token whose scopes are unknown.
+func grantedScopes(lists []string) (scopes []string, unknown *Error) {
+	count, size := 0, 0
+	for _, list := range lists {
+		size += len(list) + 1
+		for range strings.FieldsFuncSeq(list, separatesScopes) {
+			count++
+		}
+	}
+	switch {
+	case count == 0:
+		return nil, noneTold
+	case count > maxGrantedScopes || size-1 > maxGrantedBytes:
+		return nil, scopesUnknown(fmt.Errorf("%d scopes of %d bytes in all are told, too many to compare", count, size-1))
+	}
+	scopes = make([]string, 0, count)
+	for _, list := range lists {
+		scopes = slices.AppendSeq(scopes, strings.FieldsFuncSeq(list, separatesScopes))
+	}
+	return shared(scopes), nil
+}
+
+var noneTold = scopesUnknown(errors.New("none are told"))
+
+func scopesUnknown(why error) *Error {
+	return &Error{Code: CodeScopeExcess, Reason: "scopes_unknown", Err: why}
 }
 
 // shared makes the strings of list the same ones in memory as their likes in other
@@ -29,56 +67,175 @@ func shared(list []string) []string {
 	return list
 }
 
-// CheckScopes compares what an account grants with Scopes and MaxScopes, as
-// [Client.Token] does. Its errors are *Error with CodeScopeRequired or
-// CodeScopeExcess. No granted scopes mean that nobody tells which there are.
-func (r Request) CheckScopes(granted []string) error {
-	if len(granted) > 0 {
-		if missing := MissingScopes(granted, r.Scopes); missing != nil {
-			return &Error{Code: CodeScopeRequired, Reason: "scopes_missing", Missing: missing}
+// demand is what requests ask of a token's scopes.
+type demand struct {
+	connection  string
+	least, most []string
+}
+
+func (r Request) demand() demand { return demand{r.Connection, r.Scopes, r.MaxScopes} }
+
+// Prepare returns r in the form that [Client.Token] compares once with each token,
+// and not on each call. What is changed afterwards in the lists does not count.
+// An error says why no account could ever pass.
+func (r Request) Prepare() (Request, error) {
+	for _, scope := range r.MaxScopes {
+		if strings.HasSuffix(scope, defaultScope) {
+			return r, fmt.Errorf("%s stands for whatever the application is registered for, and limits nothing", scope)
 		}
 	}
-	if r.MaxScopes == nil {
-		return nil
+	if r.MaxScopes != nil {
+		named := slices.DeleteFunc(slices.Clone(r.Scopes), func(s string) bool { return strings.HasSuffix(s, defaultScope) })
+		if excess := excessScopes(r.Connection, named, r.MaxScopes); excess != nil {
+			return r, fmt.Errorf("has to include all of scopes; %s is not", strings.Join(excess, ", "))
+		}
 	}
-	if len(granted) == 0 {
-		return &Error{Code: CodeScopeExcess, Reason: "scopes_unknown"}
+	r.Scopes, r.MaxScopes = slices.Clone(r.Scopes), slices.Clone(r.MaxScopes)
+	if r.Scopes != nil || r.MaxScopes != nil {
+		d := r.demand()
+		r.prepared = &d
 	}
-	if excess := MissingScopes(r.MaxScopes, granted); excess != nil {
-		return &Error{Code: CodeScopeExcess, Reason: "scopes_exceeded", Err: fmt.Errorf("more than allowed: %q", excess)}
+	return r, nil
+}
+
+// CheckScopes compares what an account grants with Scopes and MaxScopes, as
+// [Client.Token] does. Its errors are *Error with CodeScopeRequired or
+// CodeScopeExcess. No granted scopes mean that they are unknown.
+func (r Request) CheckScopes(granted []string) error {
+	if err := r.demand().check(granted, noneTold); err != nil {
+		return err
 	}
 	return nil
 }
 
-// MissingScopes returns those of wanted that granted lacks, in the order of
-// wanted. Google's short and long names count as the same scope.
-func MissingScopes(granted, wanted []string) []string {
-	var missing []string
-	for _, w := range wanted {
-		if !slices.ContainsFunc(granted, func(g string) bool { return sameScope(g, w) }) {
-			missing = append(missing, w)
+func (d demand) check(granted []string, unknown *Error) *Error {
+	if len(granted) > 0 {
+		if missing := MissingScopes(granted, d.least); missing != nil {
+			return &Error{Code: CodeScopeRequired, Reason: "scopes_missing", Missing: missing}
 		}
+	}
+	if d.most == nil {
+		return nil
+	}
+	if len(granted) == 0 {
+		return unknown
+	}
+	if excess := excessScopes(d.connection, granted, d.most); excess != nil {
+		return &Error{Code: CodeScopeExcess, Reason: "scopes_exceeded", Err: tooMuch(excess)}
+	}
+	return nil
+}
+
+// maxVerdicts is how many routes an answer remembers: more than use one connection,
+// and room for those that a reload replaced.
+const maxVerdicts = 16
+
+// verdict is what became of a prepared demand, and of others before it.
+type verdict struct {
+	demand *demand
+	err    *Error
+	others *verdict
+}
+
+// check compares the token's scopes with what req asks of them; with a prepared
+// one's, once.
+func (a *answer) check(req Request) *Error {
+	if req.prepared == nil {
+		return req.demand().check(a.token.Scopes, a.token.unknown)
+	}
+	known, count := a.verdicts.Load(), 0
+	for v := known; v != nil; v = v.others {
+		if v.demand == req.prepared {
+			return v.err
+		}
+		count++
+	}
+	v := &verdict{demand: req.prepared, err: req.prepared.check(a.token.Scopes, a.token.unknown)}
+	if count < maxVerdicts {
+		v.others = known
+	}
+	a.verdicts.CompareAndSwap(known, v) // otherwise the next call compares again
+	return v.err
+}
+
+// tooMuch names the first few, and not at length.
+func tooMuch(excess []string) error {
+	const few, most = 5, 100
+	var shown []string
+	for _, scope := range excess[:min(len(excess), few)] {
+		shown = append(shown, scope[:min(len(scope), most)])
+	}
+	if len(excess) > few {
+		return fmt.Errorf("%d more than allowed, beginning with %q", len(excess), shown)
+	}
+	return fmt.Errorf("more than allowed: %q", shown)
+}
+
+// MissingScopes returns those of wanted that granted does not meet, in the order of
+// wanted. A scope is met by itself under any of its names, see [ScopeName], and by
+// one of GitHub's that includes it. offline_access, and what Microsoft has for
+// "whatever is registered", are never missing: no answer names them.
+func MissingScopes(granted, wanted []string) (missing []string) {
+	if len(wanted) == 0 {
+		return nil
+	}
+	names := setOf(granted, ScopeName)
+	for _, w := range wanted {
+		if ScopeName(w) == offlineAccess || strings.HasSuffix(w, defaultScope) || names.has(ScopeName(w)) || names.hasAny(githubWider[w]) {
+			continue
+		}
+		missing = append(missing, w)
 	}
 	return missing
 }
 
-// MergeScopes returns the union of both, without empty or repeated scopes: what
-// a new consent has to ask for so that nothing granted before is lost.
-func MergeScopes(granted, wanted []string) []string {
-	var all []string
+// excessScopes returns those of granted that are not within allowed. What would let a
+// token do more if it were another provider's holds where [ScopeProvider] is known.
+func excessScopes(connection string, granted, allowed []string) (excess []string) {
+	provider, name := ScopeProvider(connection), googleName
+	if provider == "microsoft" {
+		name = ScopeName
+	}
+	names := setOf(allowed, name)
+	for _, g := range granted {
+		if name(g) == offlineAccess || names.has(name(g)) || provider == "github" && names.hasAny(githubWider[g]) {
+			continue
+		}
+		excess = append(excess, g)
+	}
+	return excess
+}
+
+// MergeScopes returns the union of both, without empty scopes and with each once,
+// under the name that comes first: what a new consent has to ask for so that
+// nothing granted before is lost.
+func MergeScopes(granted, wanted []string) (all []string) {
+	names := make(scopeSet)
 	for _, s := range slices.Concat(granted, wanted) {
-		if s != "" && len(MissingScopes(all, []string{s})) > 0 {
+		if name := ScopeName(s); s != "" && !names.has(name) {
+			names[name] = struct{}{}
 			all = append(all, s)
 		}
 	}
 	return all
 }
 
-func sameScope(a, b string) bool { return a == b || canonicalScope(a) == canonicalScope(b) }
-
-func canonicalScope(s string) string {
-	if long, ok := googleAliases[s]; ok {
-		return long
-	}
-	return s
+// ContainsScope tells whether scopes has scope itself, under any of its names.
+func ContainsScope(scopes []string, scope string) bool {
+	return slices.ContainsFunc(scopes, func(s string) bool { return ScopeName(s) == ScopeName(scope) })
 }
+
+// scopeSet has scopes by name.
+type scopeSet map[string]struct{}
+
+func setOf(scopes []string, name func(string) string) scopeSet {
+	set := make(scopeSet, len(scopes))
+	for _, s := range scopes {
+		set[name(s)] = struct{}{}
+	}
+	return set
+}
+
+func (s scopeSet) has(name string) bool { _, ok := s[name]; return ok }
+
+func (s scopeSet) hasAny(names []string) bool { return slices.ContainsFunc(names, s.has) }

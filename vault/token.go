@@ -29,23 +29,29 @@ type Request struct {
 
 	// Scopes are the least that the token must carry, MaxScopes the most; nil
 	// means any. A token whose scopes the vault does not tell passes Scopes
-	// and fails MaxScopes.
+	// and fails MaxScopes. They are compared as [MissingScopes] says; within
+	// MaxScopes is what is the same, and where [ScopeProvider] knows whose the
+	// connection is, what goes by another name or is included there.
 	Scopes    []string
 	MaxScopes []string
+
+	prepared *demand // of a Request that was prepared
 }
 
 // Token is a user's token at a provider. It prints as a placeholder in every
 // format.
 type Token struct {
-	// Scopes are what the provider granted; nil if the vault does not tell. Not
-	// to be changed: other callers have the same Token.
+	// Scopes are what the provider granted; nil if the vault does not tell, or more
+	// than [GrantedScopes] takes. Not to be changed: other callers have the same
+	// Token.
 	Scopes []string
 
 	// Expiry is when the provider's token ends; zero if the vault does not tell.
 	Expiry time.Time
 
-	bearer Secret // "Bearer " and the token, so that no request puts them together
-	entry  *entry // that it belongs to; nil: it was never kept
+	bearer  Secret // "Bearer " and the token, so that no request puts them together
+	entry   *entry // that it belongs to; nil: it was never kept
+	unknown *Error // why there are no Scopes
 }
 
 const bearerPrefix = "Bearer "
@@ -105,7 +111,7 @@ func (a *answer) judge(req Request) (*Token, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	if err := req.CheckScopes(a.token.Scopes); err != nil {
+	if err := a.check(req); err != nil {
 		return nil, err
 	}
 	return a.token, nil
