@@ -228,7 +228,7 @@ func (f *Flow) accountText(a connectedAccount) accountText {
 	if offered, ok := f.offers(a.Connection); ok {
 		query := url.Values{"connection": {a.Connection}, "account": {a.ID}}
 		for _, scope := range a.Scopes {
-			if vault.MissingScopes(offered, []string{scope}) == nil {
+			if vault.ContainsScope(offered, scope) {
 				query.Add("scopes", scope)
 			}
 		}

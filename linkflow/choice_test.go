@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -198,4 +199,20 @@ func TestWhereTheFlowLeadsIsKeptForTheSecondTry(t *testing.T) {
 	if b.held == nil {
 		t.Errorf("the browser ended at %s", b.at)
 	}
+}
+
+// An account may have been granted more than can be asked for at once.
+func TestAnAccountOfMoreScopesThanAuth0TakesIsConnectedAgain(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	granted := []string{mailScope}
+	for i := range maxAsked - 1 {
+		granted = append(granted, fmt.Sprint("https://www.googleapis.com/auth/s", i))
+	}
+	if err := w.tenant.Connect("auth0|alice", "google-oauth2", granted, ""); err != nil {
+		t.Fatal(err)
+	}
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	w.browser().toConsent(link).wantAsked("consent", calendarScope).consent("allow").want(200, "Read all your e-mail")
+	w.wantState(alice, link, Completed)
 }

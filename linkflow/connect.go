@@ -63,7 +63,7 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 	}
 	var scopes []string
 	for _, scope := range vault.SplitScopes(strings.Join(values["scopes"], " ")) {
-		if vault.MissingScopes(offered, []string{scope}) != nil {
+		if !vault.ContainsScope(offered, scope) {
 			return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
 		}
 		scopes = vault.MergeScopes(scopes, []string{scope})

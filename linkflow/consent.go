@@ -15,6 +15,9 @@ import (
 // connected yet.
 const anotherAccount = "another"
 
+// maxAsked is how many scopes Auth0's My Account API takes.
+const maxAsked = 100
+
 // beginConnect sends the person to the provider. If that fails, the flow stays
 // where it is and the button can be pressed again.
 func (f *Flow) beginConnect(r *http.Request, s *flowState, form formToken, account string) answer {
@@ -34,8 +37,12 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, form formToken, accou
 	if f.keepPrompt {
 		prompt = ""
 	}
+	scopes := vault.MergeScopes(granted, t.Scopes)
+	if len(scopes) > maxAsked { // the page in the end names what is lost
+		scopes = t.Scopes
+	}
 	s.beginLeg()
-	begun, err := api.connect(ctx, newConnectRequest(f.oauth.RedirectURL, s, vault.MergeScopes(granted, t.Scopes), prompt))
+	begun, err := api.connect(ctx, newConnectRequest(f.oauth.RedirectURL, s, scopes, prompt))
 	if err != nil {
 		return f.notBegun(r, s, auth0Refusal(err, pageAuth0Fails))
 	}

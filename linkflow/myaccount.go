@@ -43,7 +43,7 @@ type connectedAccount struct {
 	ID         string   `json:"id"`
 	Connection string   `json:"connection"`
 	OrgID      string   `json:"org_id"`
-	Scopes     []string `json:"scopes"`
+	Scopes     []string `json:"scopes"` // nil: unknown
 	CreatedAt  string   `json:"created_at"`
 	ExpiresAt  string   `json:"expires_at"`
 }
@@ -71,6 +71,7 @@ func (a *myAccount) accounts(ctx context.Context, connection, orgID string) ([]c
 			if !accountPattern.MatchString(account.ID) {
 				return nil, errors.New("the list of connected accounts has an id that is none")
 			}
+			account.Scopes = vault.GrantedScopes(account.Scopes...)
 			if (connection == "" || account.Connection == connection) && (account.OrgID == "" || account.OrgID == orgID) {
 				all = append(all, account)
 			}
@@ -146,12 +147,12 @@ type completeRequest struct {
 	CodeVerifier string `json:"code_verifier"`
 }
 
-// complete connects the account and returns it. Without scopes, the answer does
-// not tell what is granted.
+// complete connects the account and returns it.
 func (a *myAccount) complete(ctx context.Context, req completeRequest) (connectedAccount, error) {
 	a.secrets = append(a.secrets, req.ConnectCode)
 	var answer connectedAccount
 	err := a.do(ctx, http.MethodPost, "complete", req, &answer)
+	answer.Scopes = vault.GrantedScopes(answer.Scopes...)
 	return answer, err
 }
 

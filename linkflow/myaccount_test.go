@@ -112,3 +112,28 @@ func TestMyAccountErrorsSayWhatTheyMayAndNoMore(t *testing.T) {
 		t.Errorf("another case: %v, %v", got, err)
 	}
 }
+
+// TestScopesWithoutEndOfAnAccountAreUnknown, wherever Auth0 tells them.
+func TestScopesWithoutEndOfAnAccountAreUnknown(t *testing.T) {
+	scopes := func(n int) string {
+		text, err := json.Marshal(slices.Repeat([]string{"s"}, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	var requests []*http.Request
+	var bodies []string
+	for list, want := range map[string]int{scopes(256): 256, scopes(46_000): 0, `["repo,user"]`: 2, `[]`: 0, `null`: 0} {
+		requests = nil
+		listed, err := accountStub(&requests, &bodies, `200 {"accounts":[{"id":"1","connection":"c","scopes":`+list+`}]}`).accounts(t.Context(), "c", "")
+		if err != nil || len(listed) != 1 || len(listed[0].Scopes) != want {
+			t.Errorf("%.40s listed: %d, %v", list, len(listed[0].Scopes), err)
+		}
+		requests = nil
+		done, err := accountStub(&requests, &bodies, `201 {"id":"1","connection":"c","scopes":`+list+`}`).complete(t.Context(), completeRequest{})
+		if err != nil || len(done.Scopes) != want {
+			t.Errorf("%.40s connected: %d, %v", list, len(done.Scopes), err)
+		}
+	}
+}

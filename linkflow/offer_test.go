@@ -58,6 +58,7 @@ func TestLinksWithoutATicketAskForWhatRoutesUseAndNoMore(t *testing.T) {
 		"connection=google-oauth2&scopes=" + calendarScope + "+" + mailScope:                        200,
 		"connection=google-oauth2&scopes=":                                                          200,
 		"connection=google-oauth2&scopes=https://www.googleapis.com/auth/drive":                     400,
+		"connection=google-oauth2&scopes=offline_access":                                            400,
 		"connection=google-oauth2&scopes=" + calendarScope + "&scopes=evil":                         400,
 		"connection=github&scopes=repo":                                                             400,
 		"connection=evil":                                                                           400,

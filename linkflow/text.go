@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	josejson "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // texts are all words of the pages, by key; pages/text.json has them. Names in
@@ -34,10 +36,12 @@ func parseTexts(base texts, data []byte) (texts, error) {
 	}
 	all := make(texts, len(base))
 	maps.Copy(all, base)
-	for key, text := range own {
+	for _, key := range slices.Sorted(maps.Keys(own)) {
+		text := own[key]
 		if text == "" {
 			return nil, fmt.Errorf("%q: expected a text", key)
 		}
+		key = textKey(key)
 		known, ok := base[key]
 		if !ok && base != nil && !strings.HasPrefix(key, "provider.") && !strings.HasPrefix(key, "scope.") {
 			return nil, fmt.Errorf("%q: there is no such text", key)
@@ -71,25 +75,31 @@ func (t texts) provider(connection string) string {
 	return clean(cmp.Or(t["provider."+connection], connection), maxShown)
 }
 
-// scopeFamilies say whose scopes a connection has, for those whose scopes mean
-// something else elsewhere. The names are those that Auth0 gives by default.
-var scopeFamilies = map[string]string{
-	"github":             "github.",
-	"slack":              "slack.",
-	"slack-oauth-2":      "slack.",
-	"sign-in-with-slack": "slack.",
-	"windowslive":        "microsoft.",
-	"waad":               "microsoft.",
+// scopeProviders are those whose scopes have words of their own, since they mean
+// something else elsewhere.
+var scopeProviders = []string{"github", "microsoft", "slack"}
+
+// textKey is where a text is kept: a scope's goes by all of its names.
+func textKey(key string) string {
+	scope, ok := strings.CutPrefix(key, "scope.")
+	if !ok {
+		return key
+	}
+	if provider, rest, _ := strings.Cut(scope, "."); slices.Contains(scopeProviders, provider) {
+		return "scope." + provider + "." + vault.ScopeName(rest)
+	}
+	return "scope." + vault.ScopeName(scope)
 }
 
 // scopeText is a scope in words, or by its name where there are none.
 type scopeText struct{ Words, Name string }
 
 func (t texts) scopes(connection string, scopes []string) []scopeText {
+	provider := vault.ScopeProvider(connection)
 	out := make([]scopeText, 0, len(scopes))
 	for _, scope := range scopes {
-		short := strings.TrimPrefix(scope, "https://graph.microsoft.com/")
-		words := cmp.Or(t["scope."+scopeFamilies[connection]+short], t["scope."+scope])
+		name := vault.ScopeName(scope)
+		words := cmp.Or(t["scope."+provider+"."+name], t["scope."+name])
 		out = append(out, scopeText{words, clean(scope, maxShown)})
 	}
 	return out
