@@ -206,7 +206,8 @@ func checkEnabled(n *Needs, o *observed, c *connection) (findings []Finding) {
 	return findings
 }
 
-// googleScopes are what Google's scopes look like: short names, or URLs.
+// googleScopes are what Google's scopes look like: short names, or URLs. Auth0 keeps
+// offline_access to itself.
 var googleScopes = []string{"https://www.googleapis.com/auth/", "https://mail.google.com/", "https://www.google.com/"}
 
 // checkScopes: a misspelt scope fails only when a person stands before Google.
@@ -218,7 +219,7 @@ func checkScopes(n *Needs, c *connection) []Finding {
 	var unknown []string
 	for _, scope := range n.scopesOf(c.Name) {
 		isURL := slices.ContainsFunc(googleScopes, func(prefix string) bool { return strings.HasPrefix(scope, prefix) })
-		if !isURL && !slices.Contains([]string{"openid", "email", "profile"}, scope) {
+		if !isURL && !slices.Contains([]string{"openid", "email", "profile", "offline_access"}, scope) {
 			unknown = append(unknown, scope)
 		}
 	}

@@ -68,16 +68,16 @@ func checkAccount(account *management.UserConnectedAccount, route Route) Finding
 	if !account.GetExpiresAt().IsZero() && account.GetExpiresAt().Before(time.Now()) {
 		return wrong("user.connected", "connected, and expired", "connected again, by the link that the agent gets", accountsWhere)
 	}
-	granted := account.GetScopes()
-	err := vault.Request{Scopes: route.Scopes, MaxScopes: route.MaxScopes}.CheckScopes(granted)
+	granted := vault.GrantedScopes(account.GetScopes()...)
+	err := vault.Request{Connection: route.Connection, Scopes: route.Scopes, MaxScopes: route.MaxScopes}.CheckScopes(granted)
 	refusal, refused := errors.AsType[*vault.Error](err)
 	switch {
 	case !refused:
-		return fine("user.connected", "connected with "+either(len(granted) == 0, "scopes that are not told", list(granted)))
+		return fine("user.connected", "connected with "+either(len(granted) == 0, "scopes that are not told or too many", list(granted)))
 	case refusal.Code == vault.CodeScopeRequired:
 		return wrong("user.scopes", "connected with "+list(granted)+", without "+strings.Join(refusal.Missing, " "), "connected with "+list(route.Scopes), accountsWhere)
 	case len(granted) == 0:
-		return wrong("user.scope_excess", "connected with scopes that are not told, which max_scopes refuses", "an account whose scopes Auth0 tells, or a route without max_scopes", accountsWhere)
+		return wrong("user.scope_excess", "connected with scopes that are not told or too many to compare, which max_scopes refuses", "an account whose scopes Auth0 tells, or a route without max_scopes", accountsWhere)
 	}
 	return wrong("user.scope_excess", "connected with "+list(granted)+", more than max_scopes", "connected with at most "+list(route.MaxScopes)+", or more in max_scopes", accountsWhere)
 }

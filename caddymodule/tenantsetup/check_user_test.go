@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -32,6 +33,10 @@ func asked(route Route) func(*Needs) {
 func TestDoctorJudgesAccountsAsTheVaultDoes(t *testing.T) {
 	calendar := []string{readonly}
 	both := []string{readonly, gmail}
+	many := slices.Clone(calendar)
+	for i := range 256 {
+		many = append(many, fmt.Sprint("https://www.googleapis.com/auth/", i))
+	}
 	for _, test := range []struct {
 		name     string
 		accounts [][]string
@@ -40,6 +45,9 @@ func TestDoctorJudgesAccountsAsTheVaultDoes(t *testing.T) {
 	}{
 		{"enough, and not too much", [][]string{calendar}, Route{Scopes: calendar, MaxScopes: calendar}, "ok user.connected"},
 		{"Google's short names", [][]string{{"profile"}}, Route{MaxScopes: []string{"https://www.googleapis.com/auth/userinfo.profile"}}, "ok user.connected"},
+		{"offline_access, which nobody tells", [][]string{calendar}, Route{Scopes: append([]string{"offline_access"}, calendar...)}, "ok user.connected"},
+		{"a scope that another is included in elsewhere", [][]string{{"read:user"}}, Route{MaxScopes: []string{"user"}}, "wrong user.scope_excess"},
+		{"more scopes than are compared", [][]string{many}, Route{MaxScopes: calendar}, "wrong user.scope_excess"},
 		{"scopes that nobody tells", [][]string{{}}, Route{Scopes: calendar}, "ok user.connected"},
 		{"two accounts, and both suffice", [][]string{both, calendar}, Route{Scopes: calendar}, "ok user.connected"},
 		{"two accounts, and one suffices", [][]string{both, calendar}, Route{MaxScopes: calendar}, "unknown user.connected"},
@@ -62,6 +70,15 @@ func TestDoctorJudgesAccountsAsTheVaultDoes(t *testing.T) {
 				t.Errorf("got %+v, want %s", last, test.want)
 			}
 		})
+	}
+}
+
+// Auth0 keeps offline_access from Google, which knows no such scope.
+func TestDoctorTakesOfflineAccessForNoMisspelling(t *testing.T) {
+	n := &Needs{Routes: []Route{{Connection: "google-oauth2", Scopes: []string{"offline_access", "email", readonly}}}}
+	found := checkScopes(n, &connection{Name: "google-oauth2", Strategy: "google-oauth2"})
+	if len(found) != 1 || found[0].Status != StatusOK {
+		t.Errorf("got %+v", found)
 	}
 }
 
