@@ -131,7 +131,7 @@ func (c *call) authenticate(r *http.Request) error {
 // setRequest says which token the route wants.
 func (c *call) setRequest(r *http.Request) error {
 	h := c.handler
-	c.request = vault.Request{Connection: h.Connection, Scopes: h.Scopes, MaxScopes: h.MaxScopes}
+	c.request = h.request
 	if h.LoginHint == "" {
 		return nil
 	}

@@ -170,7 +170,11 @@ func (t *Tenant) addRoute(n *tenantsetup.Needs, h *Handler, agents []string) err
 	if !slices.ContainsFunc(n.Routes, func(r tenantsetup.Route) bool { return reflect.DeepEqual(r, route) }) {
 		n.Routes = append(n.Routes, route)
 	}
-	n.Permissions = vault.MergeScopes(n.Permissions, h.RequireScopes)
+	for _, permission := range h.RequireScopes { // Auth0's own, which have one name each
+		if !slices.Contains(n.Permissions, permission) {
+			n.Permissions = append(n.Permissions, permission)
+		}
+	}
 	for i, id := range h.AllowClients {
 		n.AnyAgent = n.AnyAgent || id == anyClient
 		if id != anyClient && !slices.ContainsFunc(n.Agents, func(a tenantsetup.Agent) bool { return a.ID == id }) {

@@ -58,11 +58,13 @@ type Handler struct {
 	Connection string `json:"connection,omitempty"`
 
 	// The least that the provider's token must carry; an account with less gets
-	// `scope_required`. Also what the user is asked to grant. Default: anything.
+	// `scope_required`. Also what the user is asked to grant. Names of Google's,
+	// Microsoft's and GitHub's count as the README says. Default: anything.
 	Scopes []string `json:"scopes,omitempty"`
 
 	// The most that the provider's token may carry: an account with more, or
-	// with unknown scopes, is refused. Default: anything.
+	// with unknown scopes (none told, over 256 or over 8 KiB), is refused. Has to
+	// include Scopes. Default: anything.
 	MaxScopes []string `json:"max_scopes,omitempty"`
 
 	// Which account, where a user has connected several: the user's id at the
@@ -108,6 +110,7 @@ type Handler struct {
 	HoldAny bool `json:"hold_any,omitempty"`
 
 	tenant   *Tenant
+	request  vault.Request // of every call, but for the login hint
 	hint     hint
 	attached string   // the header that carries the provider's token
 	stripped []string // what nobody else may set, see stripper
@@ -197,14 +200,15 @@ func (h *Handler) validateScopes() error {
 	if size := len(strings.Join(h.Scopes, " ")); size > maxScopes && h.tenant.flow != nil {
 		return fmt.Errorf("scopes: together %d characters, a link has room for %d", size, maxScopes)
 	}
-	if excess := vault.MissingScopes(h.MaxScopes, h.Scopes); h.MaxScopes != nil && excess != nil {
-		return fmt.Errorf("max_scopes: has to include all of scopes; %s is not", strings.Join(excess, ", "))
+	var err error
+	h.request, err = vault.Request{Connection: h.Connection, Scopes: h.Scopes, MaxScopes: h.MaxScopes}.Prepare()
+	if err != nil {
+		return fmt.Errorf("max_scopes: %w", err)
 	}
 	return nil
 }
 
-// checkScopes tells whether each can be one scope of a list that is split at
-// spaces and commas.
+// checkScopes tells whether each can be one scope of a list that is split.
 func checkScopes(scopes []string) error {
 	for _, scope := range scopes {
 		if split := vault.SplitScopes(scope); len(split) != 1 || split[0] != scope {

@@ -98,6 +98,25 @@ func TestAfterLinkingTheNextCallGoesThrough(t *testing.T) {
 	p.wantStatus(p.status(refused, token, ""), "completed")
 }
 
+// No answer of Google's has offline_access or Google's short names.
+func TestScopesThatNoAnswerNamesSoSendNobodyAround(t *testing.T) {
+	p := startProxy(t, strings.Replace(calendarSite, "scopes ", "scopes offline_access email ", 1))
+	token := p.token(alice)
+	refused := p.refused("/calendar", token)
+	if wanted, missing := refused.problem(t)["scopes"], refused.problem(t)["missing_scopes"]; fmt.Sprint(wanted) != fmt.Sprint(missing) ||
+		!strings.Contains(fmt.Sprint(wanted), "offline_access") {
+		t.Errorf("asks for %v of %v", missing, wanted)
+	}
+	page := p.walk(refused.text(t, "link_url"), "alice")
+	if page.Status != 200 || !strings.Contains(page.Body, "is connected") || strings.Contains(page.Body, "missing") {
+		t.Fatalf("status %d, page %s", page.Status, page.Body)
+	}
+	p.wantStatus(p.status(refused, token, ""), "completed")
+	if got := p.get("/calendar", token); got.Status != 200 {
+		t.Errorf("status %d, body %s", got.Status, got.Body)
+	}
+}
+
 func TestLinkingHelpsTheUsersOtherAgentsAtOnce(t *testing.T) {
 	p := startProxy(t, strings.Replace(calendarSite, "{\n", "{\n allow_clients *\n", 1))
 	other := p.token(alice, func(r *auth0test.TokenRequest) { r.ClientID = "other-agent" })

@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -163,6 +164,43 @@ func TestMaxScopes(t *testing.T) {
 				t.Errorf("status %d, body %s", got.Status, got.Body)
 			}
 		})
+	}
+}
+
+// TestGitHubsScopesAreComparedAsGitHubIncludesThem: what includes a scope meets it
+// and exceeds it, and what is included there is within it.
+func TestGitHubsScopesAreComparedAsGitHubIncludesThem(t *testing.T) {
+	for _, c := range []struct{ route, granted, want string }{
+		{"scopes read:user", "user", ""},
+		{"scopes user", "read:user", "scope_required"},
+		{"max_scopes user repo", "read:user", ""},
+		{"max_scopes read:user", "user", "scope_excess"},
+	} {
+		p := startProxy(t, strings.Replace(echo(c.route), google, "github", 1))
+		p.connect(alice, "github", c.granted)
+		if got := p.get("/", p.token(alice)); got.code() != c.want {
+			t.Errorf("%s, granted %s: status %d, body %s", c.route, c.granted, got.Status, got.Body)
+		}
+	}
+}
+
+// TestScopesWithoutEndAreRefusedInAFewWords: neither answer nor log repeats them.
+func TestScopesWithoutEndAreRefusedInAFewWords(t *testing.T) {
+	for n, reason := range map[int]string{200: "scopes_exceeded", 300: "scopes_unknown"} {
+		p := startProxy(t, echo("max_scopes "+calendar))
+		scopes := make([]string, n)
+		for i := range scopes {
+			scopes[i] = fmt.Sprintf("https://www.googleapis.com/auth/s%d", i)
+		}
+		p.connect(alice, google, scopes...)
+		got := p.get("/", p.token(alice))
+		if got.code() != "scope_excess" || len(got.Body) > 1000 {
+			t.Errorf("%d scopes: %d bytes of %s", n, len(got.Body), got.code())
+		}
+		line := p.logLine(reason)
+		if cause := fmt.Sprint(line["cause"]); !strings.Contains(cause, fmt.Sprint(n)) || len(cause) > 600 {
+			t.Errorf("%d scopes: the log says %.700s", n, cause)
+		}
 	}
 }
 
