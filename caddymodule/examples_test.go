@@ -17,25 +17,24 @@ type example struct {
 
 	connection, path string
 	scopes           []string
-	account          string // at the provider; empty: what it has for alice
 }
 
 var examples = map[string]example{
 	"google": {
 		"https://www.googleapis.com", func(s *auth0test.Server) string { return s.GoogleURL },
-		"google-oauth2", "/google/calendar/v3/users/me/calendarList", []string{"https://www.googleapis.com/auth/calendar.readonly"}, "",
+		"google-oauth2", "/google/calendar/v3/users/me/calendarList", []string{"https://www.googleapis.com/auth/calendar.readonly"},
 	},
 	"github": {
 		"https://api.github.com", func(s *auth0test.Server) string { return s.GitHubURL },
-		"github", "/github/user/repos", []string{"repo"}, "",
+		"github", "/github/user/repos", []string{"repo"},
 	},
 	"microsoft": {
 		"https://graph.microsoft.com", func(s *auth0test.Server) string { return s.MicrosoftURL },
-		"windowslive", "/microsoft/v1.0/me/messages", []string{"offline_access", "User.Read", "Mail.Read"}, "0003bffd4e2a91c7",
+		"windowslive", "/microsoft/v1.0/me/messages", []string{"offline_access", "User.Read", "Mail.Read"},
 	},
 	"slack": {
 		"https://slack.com", func(s *auth0test.Server) string { return s.SlackURL },
-		"sign-in-with-slack", "/slack/api/conversations.list", []string{"channels:read"}, "",
+		"sign-in-with-slack", "/slack/api/conversations.list", []string{"channels:read"},
 	},
 }
 
@@ -90,9 +89,7 @@ func TestEveryExampleLetsACallThrough(t *testing.T) {
 			if r := p.get("/elsewhere", token); r.Status != 404 {
 				t.Errorf("elsewhere: %d %s", r.Status, r.Body)
 			}
-			if err := p.Tenant.Connect(alice, e.connection, e.scopes, e.account); err != nil {
-				t.Fatal(err)
-			}
+			p.connect(alice, e.connection, e.scopes...)
 			if r := p.get(e.path, token); r.Status != 200 || strings.Contains(r.Body, `"ok":false`) {
 				t.Errorf("%d %s", r.Status, r.Body)
 			}
@@ -134,5 +131,34 @@ func TestATokenRevokedAtSlackIsToldByNoStatus(t *testing.T) {
 	}
 	if n := p.exchanges() - before; n != 0 {
 		t.Errorf("the vault was asked %d times", n)
+	}
+}
+
+// Microsoft's names for scopes differ by the kind of account, and offline_access is in
+// no answer of its.
+func TestWhoConnectsAnAccountOfMicrosoftsIsNotAskedAgain(t *testing.T) {
+	personal := auth0test.ProviderAccount{Strategy: "windowslive", Account: "0003bffd4e2a91c7", Email: "alice@outlook.example"}
+	for _, kind := range []struct {
+		name     string
+		accounts []auth0test.ProviderAccount // the first is chosen
+	}{{"work", nil}, {"personal", []auth0test.ProviderAccount{personal}}} {
+		for _, scopes := range []string{"offline_access User.Read", "https://graph.microsoft.com/User.Read", "user.read openid"} {
+			t.Run(kind.name+"/"+scopes, func(t *testing.T) {
+				p := newProxy(t, func(cfg *auth0test.Config) {
+					cfg.Connections = auth0test.Seeds("windowslive").Connections
+					cfg.ProviderAccounts = kind.accounts
+				})
+				p.load("token_vault_link\n token_vault windowslive {\n scopes " + scopes + "\n max_scopes " + scopes + "\n}\n reverse_proxy " + p.Tenant.MicrosoftURL)
+				token := p.token(alice)
+				refused := p.refused("/v1.0/me", token)
+				_ = p.walk(refused.text(t, "link_url"), "alice")
+				if r := p.status(refused, token, ""); !strings.Contains(r.Body, `"completed"`) {
+					t.Errorf("the status is %s", r.Body)
+				}
+				if r := p.get("/v1.0/me", token); r.Status != 200 || !strings.Contains(r.Body, "displayName") {
+					t.Errorf("%d %s", r.Status, r.Body)
+				}
+			})
+		}
 	}
 }
