@@ -40,6 +40,41 @@ func usedTexts(t *testing.T) []string {
 	return keys
 }
 
+var controlPattern = regexp.MustCompile(`(?s)<(button|input|a)\b[^>]*>`)
+
+// The style keeps clicks from every <button>. So nothing else may send a form, and
+// neither a URL with a #fragment nor a key of a foreign page's choosing may lead to one.
+func TestNothingButAGuardedButtonSendsAForm(t *testing.T) {
+	files, err := fs.Glob(embedded, "pages/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no pages")
+	}
+	for _, file := range files {
+		data, err := embedded.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range controlPattern.FindAllSubmatch(data, -1) {
+			tag := string(m[0])
+			switch string(m[1]) {
+			case "input":
+				if !strings.HasPrefix(tag, `<input type="hidden" `) {
+					t.Errorf("%s: %s", file, tag)
+				}
+			case "button":
+				if !strings.HasPrefix(tag, `<button type="submit"`) {
+					t.Errorf("%s: %s", file, tag)
+				}
+			}
+			for _, leads := range []string{" id=", " accesskey=", " autofocus"} {
+				if strings.Contains(tag, leads) {
+					t.Errorf("%s: %s has%s", file, tag, leads)
+				}
+			}
+		}
+	}
+}
+
 func TestEveryTextIsThereAndUsed(t *testing.T) {
 	texts := builtInPages(t).texts
 	used := append(usedTexts(t), "product", "agent", "agent.none", "accounts.disconnected", "identities.unlinked")

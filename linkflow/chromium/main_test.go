@@ -1,10 +1,11 @@
 // Package chromium tests the link pages, and Auth0's browser SDK, in a real browser:
-// Chromium without a window, over the local tenant.
+// Chromium over the local tenant, without a window, or on a screen of Xvfb's where
+// windows matter.
 //
-// It needs /usr/bin/chromium (or CHROMIUM), the source of axe-core in the file
-// that AXE_JS names, the html-validate command that HTML_VALIDATE names, and Auth0's
-// SDKs in the directory node_modules that AUTH0_SDKS names; .ci/browser provides
-// them. What is missing fails the tests.
+// It needs /usr/bin/chromium (or CHROMIUM), Xvfb, openbox and xdotool, the source of
+// axe-core in the file that AXE_JS names, the html-validate command that HTML_VALIDATE
+// names, and Auth0's SDKs in the directory node_modules that AUTH0_SDKS names;
+// .ci/browser provides them. What is missing fails the tests.
 package chromium
 
 import (
@@ -74,6 +75,8 @@ func startChromium(options ...chromedp.ExecAllocatorOption) (context.Context, fu
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
+		// A mouse, which a browser without a window finds none of.
+		chromedp.Flag("blink-settings", "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"),
 	)
 	ctx, stopAllocator := chromedp.NewExecAllocator(context.Background(), append(all, options...)...)
 	ctx, stopBrowser := chromedp.NewContext(ctx)

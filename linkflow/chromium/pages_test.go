@@ -135,7 +135,7 @@ func (p shown) check(t *testing.T, dir string, of ...change) {
 		p.visit(w, b)
 		b.see(where{anyPath, p.heading})
 		w.savePage(b, dir, p.name)
-		time.Sleep(guard) // for what fades in
+		b.untouched(w, p.heading).wantGuarded()
 		b.wantGood(p.name)
 	})
 }

@@ -217,7 +217,9 @@ func (b *tab) press(name string) *tab {
 func (b *tab) pressNth(name string, n int) *tab {
 	b.Helper()
 	for start := time.Now(); time.Since(start) < patience; time.Sleep(20 * time.Millisecond) {
-		if c := b.find(name, n); c.Hit {
+		c := b.find(name, n)
+		b.pointAt(c.X, c.Y)
+		if c.Hit {
 			b.leave()
 			b.clickAt(c.X, c.Y)
 			return b
@@ -225,6 +227,12 @@ func (b *tab) pressNth(name string, n int) *tab {
 	}
 	b.Fatalf("nothing to press: %q", name)
 	return b
+}
+
+// pointAt moves the mouse.
+func (b *tab) pointAt(x, y float64) {
+	b.Helper()
+	command(b, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: x, Y: y})
 }
 
 func (b *tab) clickAt(x, y float64) {
