@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // opening is what a flow begins with: a ticket, sealed, and where to go in the
-// end.
+// end; droppedReturnTo if the link says where, and it may not be there.
 type opening struct{ Ticket, ReturnTo string }
 
 // matter is what the link asks for: its ticket says all of it.
@@ -45,6 +46,10 @@ func (f *Flow) readLinkOrOffer(ctx context.Context, values url.Values) (opening,
 	return f.readOpening(ctx, "connect", values)
 }
 
+// signInScopes are about the sign-in at Auth0. Auth0's SDKs ask for them beside those of
+// the provider, where they mean what no route may want.
+var signInScopes = []string{"openid", "profile", "email"}
+
 // offer reads a link without a ticket, as front ends made for Auth0's SDKs build
 // them. It gets a ticket here and now, for whoever will sign in, and asks for
 // nothing that no route uses. The page of accounts says which one to connect
@@ -64,6 +69,9 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 	var scopes []string
 	for _, scope := range vault.SplitScopes(strings.Join(values["scopes"], " ")) {
 		if !vault.ContainsScope(offered, scope) {
+			if slices.Contains(signInScopes, scope) {
+				continue
+			}
 			return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
 		}
 		scopes = vault.MergeScopes(scopes, []string{scope})
@@ -141,6 +149,9 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 	}
 	s := &flowState{ID: rand.Text(), Ticket: t, ReturnTo: o.ReturnTo, Expiry: t.Expiry}
 	how := signIn{organization: t.OrgID, afresh: values.Get("prompt") == "login"}
+	if s.ReturnTo == droppedReturnTo {
+		s.ReturnTo, how.remark = "", "return_to"
+	}
 	if f.via.Links() {
 		return f.beginLinking(r, s, how).with(f.makeRoom(r)...)
 	}

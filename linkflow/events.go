@@ -14,7 +14,8 @@ type Kind string
 
 // The kinds of events.
 const (
-	// Started: somebody pressed Continue and goes to sign in.
+	// Started: somebody pressed Continue and goes to sign in. The reason is "return_to" if
+	// the link says to return to where flows may not: this one ends on our page.
 	Started Kind = "started"
 	// SignedIn: the user whom the ticket was made for came back from there; or, to link
 	// an identity, has signed in as Event.Identity too.

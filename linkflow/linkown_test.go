@@ -111,14 +111,26 @@ func TestALinkToLinkAsksForNothingThatNoRouteUses(t *testing.T) {
 		"connection=Username-Password-Authentication":          400,
 		"connection=github&connection=github":                  400,
 		"connection=github&scopes=repo":                        400,
-		"returnTo=https://evil.example/":                       400,
-		"connection=github&returnTo=//evil.example":            400,
+		"returnTo=https://evil.example/":                       200, // and is dropped
+		"connection=github&returnTo=//evil.example":            200,
 		"connection=github&returnTo=https://app.example.com/x": 200,
 		"connection=%zz":                                       400,
 	} {
 		if got := get(w.flow, "GET", "/auth/link?"+query).Code; got != want {
 			t.Errorf("%s answered %d", query, got)
 		}
+	}
+}
+
+func TestALinkToLinkDropsAReturnToThatMayNotBeUsed(t *testing.T) {
+	w := newLinkingWorld(t, nil)
+	b := w.browser().open(w.site.URL+"/auth/link?connection=google-oauth2&scopes=openid&returnTo=/evil").want(200, "Continue")
+	if strings.Contains(b.body, "evil") {
+		t.Errorf("the page shows it:\n%s", b.body)
+	}
+	b.press("", "")
+	if e := w.log.last(); e.Kind != Started || e.Reason != "return_to" {
+		t.Errorf("the operator is told %+v", e)
 	}
 }
 

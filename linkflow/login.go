@@ -3,6 +3,7 @@ package linkflow
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,7 @@ func oauthConfig(cfg Config, basic bool) oauth2.Config {
 type signIn struct {
 	organization string
 	afresh       bool          // not as whoever is signed in at Auth0
+	remark       string        // for the operator: the reason in the event that says so
 	within       time.Duration // having authenticated no longer ago than this; 0: at any time
 
 	// connection is the only way to sign in that counts: authenticating there now,
@@ -90,12 +92,14 @@ func (f *Flow) beginLogin(r *http.Request, leg purpose, s *flowState, how signIn
 		options = append(options, oauth2.SetAuthURLParam("acr_values", vault.MultiFactor))
 	}
 	config := f.oauth
-	config.Scopes = append([]string{"openid", "profile", "email"}, ask.scopes...)
+	config.Scopes = slices.Concat(signInScopes, ask.scopes)
 	cookies, err := f.keep(r, leg, s)
 	if err != nil {
 		return f.refuse(r, s.about(Fault), notKept(err))
 	}
-	f.tell(r.Context(), s.about(Started))
+	started := s.about(Started)
+	started.Reason = how.remark
+	f.tell(r.Context(), started)
 	return f.goOn(config.AuthCodeURL(s.State, options...)).with(cookies...)
 }
 

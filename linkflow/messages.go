@@ -14,7 +14,6 @@ var (
 	pageNotAllowed   = message{http.StatusMethodNotAllowed, "not_allowed"}
 	pageBadLink      = message{http.StatusBadRequest, "bad_link"}
 	pageExpired      = message{http.StatusGone, "expired"}
-	pageBadReturn    = message{http.StatusBadRequest, "bad_return"}
 	pageNotOffered   = message{http.StatusBadRequest, "not_offered"}
 	pageForeign      = message{http.StatusForbidden, "foreign"}
 	pageNoCookie     = message{http.StatusForbidden, "no_cookie"}

@@ -3,6 +3,7 @@ package linkflow
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,9 +65,9 @@ func TestLinksWithoutATicketAskForWhatRoutesUseAndNoMore(t *testing.T) {
 		"connection=evil":                                                                           400,
 		"connection=":                                                                               400,
 		"connection=github&connection=github":                                                       400,
-		"connection=github&returnTo=https://evil.example.com":                                       400,
-		"connection=github&returnTo=/close":                                                         400, // no return_to is configured
-		"connection=github&returnTo=//evil.example.com":                                             400,
+		"connection=github&returnTo=https://evil.example.com":                                       200, // and is dropped
+		"connection=github&returnTo=/close":                                                         200, // no return_to is configured
+		"connection=github&returnTo=//evil.example.com":                                             200,
 		"scopes=" + calendarScope:                                                                   400,
 		"connection=google-oauth2&ticket=" + ticketOf(w.link(w.alice(), calendar)):                  200,
 		"connection=evil&ticket=" + ticketOf(w.link(w.alice(), vault.Request{Connection: "other"})): 200, // a ticket says all
@@ -79,6 +80,26 @@ func TestLinksWithoutATicketAskForWhatRoutesUseAndNoMore(t *testing.T) {
 	}
 	none := newWorld(t, auth0test.Settings{}, nil)
 	none.browser().open(none.site.URL+"/auth/connect?connection=google-oauth2").want(400, "makes use of")
+}
+
+// Auth0's AI SDKs add these, which are about the sign-in at Auth0, to what a front end
+// asks for.
+func TestScopesOfASignInThatNoRouteAsksForAreDropped(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) {
+		c.Offers = func(string) ([]string, bool) { return []string{calendarScope, "profile"}, true }
+	})
+	for scopes, want := range map[string][]string{
+		calendarScope + "&scopes=openid&scopes=profile&scopes=email": {calendarScope, "profile"},
+		"openid+email":                  nil,
+		"openid+email+" + calendarScope: {calendarScope},
+	} {
+		b := w.browser().open(w.site.URL+"/auth/connect?connection=google-oauth2&scopes="+scopes).want(200, "This connects")
+		_, fields := b.form()
+		if got := mustOpen[ticket](w, forTicket, fields.Get("ticket")).Scopes; !slices.Equal(got, want) {
+			t.Errorf("%s asks for %q", scopes, got)
+		}
+	}
+	w.browser().open(w.site.URL+"/auth/connect?connection=google-oauth2&scopes=openid+offline_access+evil").want(400, titleOf(pageNotOffered))
 }
 
 func TestATicketForAnyoneTellsAgentsNothing(t *testing.T) {

@@ -89,7 +89,7 @@ func TestEveryTextIsThereAndUsed(t *testing.T) {
 		"not_fresh", "email_unverified", "factor_needed", "other_address", "nothing_to_link", "second_sign_in", "other_connection",
 		"not_the_offered", "identity_taken", "changed", "not_linked", "unclear", "not_unlinked",
 		"connect", "confirm", "done", "too_little", "declined", "onward", "accounts", "disconnect",
-		"not_found", "not_allowed", "bad_link", "expired", "bad_return", "not_offered", "foreign", "no_cookie", "bad_request", "no_flow", "not_signed_in",
+		"not_found", "not_allowed", "bad_link", "expired", "not_offered", "foreign", "no_cookie", "bad_request", "no_flow", "not_signed_in",
 		"wrong_person", "not_connected", "auth0_fails", "broken", "no_account", "not_disconnected", "signed_out", "done_elsewhere",
 	}
 	for key := range texts {

@@ -8,15 +8,22 @@ import (
 // maxReturnTo bounds the URL that a flow returns to: it travels in a cookie.
 const maxReturnTo = 512
 
+// droppedReturnTo stands for a URL that a flow may not return to, on the link's page
+// and in its form: nobody is shown it, and the operator is told once the link is used.
+const droppedReturnTo = "-"
+
 // readReturnTo reads where a flow may go in the end. A path, which Auth0's front
 // ends send, is one of the pages' own origin.
 func (f *Flow) readReturnTo(values url.Values) (string, *refusal) {
 	target, err := one(values, "returnTo")
+	if err != nil {
+		return "", &refusal{page: pageBadLink, reason: "return_to_repeated"}
+	}
 	if strings.HasPrefix(target, "/") {
 		target = f.origin + target
 	}
-	if err != nil || target != "" && !f.mayReturnTo(target) {
-		return "", &refusal{page: pageBadReturn, reason: "return_to"}
+	if target != "" && !f.mayReturnTo(target) {
+		target = droppedReturnTo
 	}
 	return target, nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
 var returnToCases = map[string]bool{
@@ -56,15 +58,59 @@ func TestReturnToIsOneOfTheConfiguredOrigins(t *testing.T) {
 			t.Errorf("%q: %v", target, got)
 		}
 	}
-	f := stubFlow(t, nil, nil)
-	_, text := stubTicket(t, f)
-	for _, query := range []string{"&returnTo=https://evil.example.com/", "&returnTo=", "&returnTo=&returnTo="} {
-		want := 400
-		if query == "&returnTo=" {
-			want = 200
+}
+
+// The page leads to our own end then, and the operator is told once it is used.
+func TestAReturnToThatMayNotBeUsedIsDropped(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) { offering(c); c.ReturnTo = []string{"https://app.example.com"} })
+	for name, target := range map[string]string{
+		"another origin":                       "https://evil.example.com/x?y",
+		"a path":                               "/evil", // as Auth0's UI components send it, of an origin that is not configured
+		"a script":                             "javascript:evil()",
+		"what is said of one that was dropped": droppedReturnTo,
+		"one that is too long":                 "https://app.example.com/evil" + strings.Repeat("x", maxReturnTo),
+	} {
+		for _, link := range []string{"ticket=" + ticketOf(w.link(w.alice(), calendar)), "connection=google-oauth2&scopes=" + calendarScope} {
+			t.Run(name+", "+link[:6], func(t *testing.T) {
+				w := w.in(t)
+				b := w.browser().open(w.site.URL + "/auth/connect?" + link + "&returnTo=" + url.QueryEscape(target))
+				b.want(200, "See your calendars")
+				if strings.Contains(b.body, "evil") {
+					t.Errorf("the page shows it:\n%s", b.body)
+				}
+				told := len(w.log.kinds())
+				b.press("", "").signIn("alice")
+				w.log.mu.Lock()
+				e := w.log.events[told]
+				w.log.mu.Unlock()
+				if e.Kind != Started || e.Reason != "return_to" {
+					t.Errorf("the operator is told %+v", e)
+				}
+				b.press("action", "connect").consent("allow").want(200, "is connected")
+				if b.at.Path != "/auth/done" || strings.Contains(b.body, "evil") || strings.Contains(b.body, "app.example.com") {
+					t.Errorf("the flow ended at %s:\n%s", b.at, b.body)
+				}
+			})
 		}
-		if w := get(f, "GET", "/auth/connect?ticket="+text+query); w.Code != want {
-			t.Errorf("%s: %d", query, w.Code)
+	}
+	w.in(t)
+}
+
+func TestAReturnToThatMayBeUsedIsNotToldOf(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) { c.ReturnTo = []string{"https://app.example.com"} })
+	for _, query := range []string{"", "&returnTo=", "&returnTo=https://app.example.com/x"} {
+		w.browser().open(w.link(w.alice(), calendar).URL+query).press("", "")
+		if e := w.log.last(); e.Kind != Started || e.Reason != "" {
+			t.Errorf("%q: told %+v", query, e)
+		}
+	}
+}
+
+func TestAReturnToThatIsRepeatedIsRefused(t *testing.T) {
+	w := newTenantWorld(t, func(*auth0test.Config) {}, func(c *Config) { offering(c); c.Via = ViaManagement })
+	for _, link := range []string{"/auth/connect?ticket=" + ticketOf(w.link(w.alice(), calendar)), "/auth/connect?connection=github", "/auth/link?connection=github"} {
+		for _, twice := range []string{"&returnTo=&returnTo=", "&returnTo=/x&returnTo=/x"} {
+			w.browser().open(w.site.URL+link+twice).want(400, titleOf(pageBadLink))
 		}
 	}
 }
