@@ -174,6 +174,8 @@ var answers = map[string]answer{
 const (
 	detailLoginHint = "The request names an account in a form that no account's id has."
 	detailWait      = "Send wait as a whole number of seconds, or not at all."
+
+	detailMethodOverride = "Send the request with the method that it means: X-HTTP-Method-Override and headers like it are not allowed here."
 )
 
 // problem is the body of every refusal (RFC 9457).

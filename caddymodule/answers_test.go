@@ -185,7 +185,7 @@ var credentialCases = []answerCase{
 	{name: "none but a query parameter", request: func(r *http.Request) {
 		r.Header.Del("Authorization")
 		r.URL.RawQuery = "access_token=x"
-	}, status: 401, code: "no_credentials", challenge: bare},
+	}, status: 400, code: "invalid_request", challenge: malformed},
 
 	{name: "empty", request: setHeader(""), status: 400, code: "invalid_request", challenge: malformed},
 	{name: "Bearer and nothing", request: setHeader("Bearer"), status: 400, code: "invalid_request", challenge: malformed},
@@ -197,6 +197,12 @@ var credentialCases = []answerCase{
 	{name: "in the query too", request: setQuery("a=b&access_token=x"), status: 400, code: "invalid_request", challenge: malformed},
 	{name: "in the query, escaped", request: setQuery("access%5Ftoken=x"), status: 400, code: "invalid_request", challenge: malformed},
 	{name: "in the query, empty", request: setQuery("access_token"), status: 400, code: "invalid_request", challenge: malformed},
+	{name: "in the path", request: func(r *http.Request) {
+		r.URL.Path += strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}, status: 400, code: "invalid_request", challenge: malformed},
+	{name: "with another method in a header", request: func(r *http.Request) {
+		r.Header.Set("X-HTTP-Method-Override", "DELETE")
+	}, status: 400, code: "invalid_request", challenge: malformed},
 	{name: "over 8 KiB", request: setHeader("Bearer " + strings.Repeat("a", 8<<10+1)), status: 400, code: "invalid_request", challenge: malformed},
 }
 
@@ -386,7 +392,7 @@ func TestTheEarlierRowAnswers(t *testing.T) {
 	for _, c := range []answerCase{
 		{name: "before invalid_request", code: "no_credentials", request: func(r *http.Request) {
 			setHeader("Basic YTpi")(r)
-			setQuery("access_token=x")(r)
+			r.Header.Set("X-HTTP-Method-Override", "DELETE")
 		}},
 		{name: "before invalid_token", code: "invalid_request", token: expired, request: setQuery("access_token=x")},
 		{name: "before keys_unavailable", code: "invalid_token", token: header("alg", "none"), arrange: keysDown},

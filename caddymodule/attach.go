@@ -177,9 +177,16 @@ func foldsTo(name, folded string) bool {
 	return i == len(folded)
 }
 
-func (s stripper) strips(name string) bool {
-	return slices.ContainsFunc(s.names, func(folded string) bool { return foldsTo(name, folded) })
+func foldsToOneOf(name string, folded []string) bool {
+	for _, f := range folded {
+		if len(name) >= len(f) && foldsTo(name, f) {
+			return true
+		}
+	}
+	return false
 }
+
+func (s stripper) strips(name string) bool { return foldsToOneOf(name, s.names) }
 
 func (s stripper) strip(header http.Header) {
 	for name, values := range header {

@@ -27,13 +27,19 @@ func FuzzBearerToken(f *testing.F) {
 		"", " ", "Bearer", "Bearer ", "Bearer a.b.c", "bearer  a.b.c ", "BEARER a", "Basic YTpi", "DPoP a", "Bearer a b",
 		"Bearer a,b", "Bearer a\tb", "Bearer\ta", "Bearer a, Bearer b", "Bearer " + strings.Repeat("a", vault.MaxTokenSize+1),
 	} {
-		f.Add(header, "", false)
+		f.Add(header, "", "", "", false)
 	}
-	f.Add("Bearer a", "access_token=b", false)
-	f.Add("Bearer a", "a=b;access%5ftoken", false)
-	f.Add("Bearer a", "", true)
-	f.Fuzz(func(t *testing.T, header, query string, twice bool) {
-		r := &http.Request{Header: http.Header{"Authorization": {header}}, URL: &url.URL{RawQuery: query}}
+	f.Add("Bearer a", "", "access_token=b", "", false)
+	f.Add("Bearer a", "", "a=b;access%5ftoken", "", false)
+	f.Add("Bearer a", "", "", "", true)
+	f.Add("Bearer a.b.c", "/x/a.b.c", "", "", false)
+	f.Add("Bearer a.b.c", "", "x=a%2Eb.%63", "", false)
+	f.Add("Bearer a.b.c", "/%%2", "x=%2561.b%252ec%", "", false)
+	for _, name := range []string{"X-Http-Method-Override", "X_HTTP_Method", "x.method.override", "X-Method"} {
+		f.Add("Bearer a", "", "", name, false)
+	}
+	f.Fuzz(func(t *testing.T, header, path, query, name string, twice bool) {
+		r := &http.Request{Header: http.Header{name: {"DELETE"}, "Authorization": {header}}, URL: &url.URL{Path: path, RawQuery: query}}
 		if twice {
 			r.Header.Add("Authorization", header)
 		}
@@ -48,6 +54,26 @@ func FuzzBearerToken(f *testing.F) {
 		}
 		if token == "" || len(token) > vault.MaxTokenSize || strings.ContainsAny(token, " \t,") || r.URL.Query().Has("access_token") {
 			t.Errorf("%q is no token", token)
+		}
+		if strings.Count(token, ".") >= 2 && (strings.Contains(path+" "+query, token) || strings.Contains(unescape(unescape(query)), token)) {
+			t.Errorf("%q is in the URL as well: %q, %q", token, path, query)
+		}
+		if slices.Contains(methodOverrides, fold(name)) {
+			t.Errorf("%q is passed on", name)
+		}
+	})
+}
+
+func FuzzUnescape(f *testing.F) {
+	for _, seed := range []string{"", "%", "%%", "%4", "%41", "a%41%", "%zz%41", "%%34%31", "%2541"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if want, err := url.PathUnescape(text); err == nil && unescape(text) != want {
+			t.Errorf("%q: %q, want %q", text, unescape(text), want)
+		}
+		if unescape(url.PathEscape(text)) != text {
+			t.Errorf("%q is lost", text)
 		}
 	})
 }

@@ -26,10 +26,14 @@ func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *v
 	if entry == nil {
 		return
 	}
+	host := r.Host
+	if len(host) > maxHost {
+		host = ""
+	}
 	fields := []zap.Field{
 		zap.String("error", refused.code),
 		zap.String("connection", connection),
-		zap.String("host", r.Host),
+		zap.String("host", host),
 		zap.String("client_ip", clientIP(r)),
 	}
 	if link != nil {
@@ -46,6 +50,10 @@ func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *v
 	}
 	entry.Write(fields...)
 }
+
+// maxHost is the longest name (RFC 1035 §2.3.4) with a port; what is longer may be
+// a token.
+const maxHost = 253 + len(":65535")
 
 // logLinkEvent is the one line that a request for the link pages leaves, if it
 // did something. The id is on the page that the person sees.
