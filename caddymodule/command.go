@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +99,7 @@ func doctorCommand() *cobra.Command {
 func setupCommand() *cobra.Command {
 	var flags commandFlags
 	var apply, createAgents bool
-	var envFile string
+	var file string
 	cmd := &cobra.Command{
 		Use:   "setup --config <path> [--apply [--env-file <path>]] [--create-agent]",
 		Short: "Plans, and with --apply makes, the API, clients, grants and connection settings that are missing",
@@ -109,7 +108,7 @@ func setupCommand() *cobra.Command {
 	flags.register(cmd)
 	cmd.Flags().BoolVar(&apply, "apply", false, "Make the changes")
 	cmd.Flags().BoolVar(&createAgents, "create-agent", false, "Also create applications for agents in allow_clients that have none")
-	cmd.Flags().StringVar(&envFile, "env-file", "", "Append ids and secrets to this file instead of printing them")
+	cmd.Flags().StringVar(&file, "env-file", "", "Append ids and secrets to this file, which is for its owner only, instead of printing them")
 	return running(cmd, func(ctx context.Context, out io.Writer, progress tenantsetup.Progress) (int, error) {
 		needs, err := flags.needs(true)
 		if err != nil {
@@ -118,7 +117,7 @@ func setupCommand() *cobra.Command {
 		code := tenantsetup.ExitOK
 		for _, n := range needs {
 			n.CreateAgents = createAgents
-			one, err := setUp(ctx, n, apply, envFile, out, progress)
+			one, err := setUp(ctx, n, apply, envFile(file), out, progress)
 			if err != nil {
 				return 0, fmt.Errorf("tenant %s: %w", n.Tenant, err)
 			}
@@ -129,7 +128,7 @@ func setupCommand() *cobra.Command {
 }
 
 // setUp plans one tenant, and carries the plan out if told to.
-func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string, out io.Writer, progress tenantsetup.Progress) (int, error) {
+func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, file envFile, out io.Writer, progress tenantsetup.Progress) (int, error) {
 	plan, err := tenantsetup.Prepare(ctx, n, progress)
 	progress("")
 	if err != nil {
@@ -140,47 +139,17 @@ func setUp(ctx context.Context, n *tenantsetup.Needs, apply bool, envFile string
 		return tenantsetup.ExitOK, nil
 	}
 	var keep tenantsetup.Keep
-	if envFile != "" {
-		file, there, err := openPrivate(envFile)
+	if file != "" {
+		there, err := file.open()
 		if err != nil {
 			return 0, err
 		}
-		defer file.Close()
 		keep = func(v tenantsetup.Variables) ([]string, error) { return tenantsetup.WriteVariables(file, v, there) }
 	}
 	outcome := plan.Apply(ctx, progress, keep)
 	progress("")
-	tenantsetup.WriteOutcome(out, plan, outcome, envFile)
+	tenantsetup.WriteOutcome(out, plan, outcome, string(file))
 	return plan.ExitCode(outcome), nil
-}
-
-// openPrivate opens a file to append lines to that is for its owner only, and
-// returns the lines that are there.
-func openPrivate(name string) (file *os.File, there string, err error) {
-	file, err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names it
-	if err != nil {
-		return nil, "", err
-	}
-	there, err = readLines(file)
-	if err := errors.Join(err, file.Chmod(0o600)); err != nil { // it may be older
-		_ = file.Close()
-		return nil, "", err
-	}
-	return file, there, nil
-}
-
-// readLines reads a file, and ends a last line that somebody left without an end.
-func readLines(file *os.File) (string, error) {
-	info, err := file.Stat()
-	if err != nil || info.Size() == 0 {
-		return "", err
-	}
-	data, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size()))
-	if err != nil || bytes.HasSuffix(data, []byte("\n")) {
-		return string(data), err
-	}
-	_, err = file.WriteString("\n")
-	return string(data) + "\n", err
 }
 
 // errSomethingWrong makes Caddy exit with 1; what is wrong has been printed.

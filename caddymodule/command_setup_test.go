@@ -79,7 +79,7 @@ func TestSetupFromAnEmptyTenantToTheWholeFlow(t *testing.T) {
 	t.Setenv("AUTH0_MANAGEMENT_CLIENT_SECRET", "tenant-management-secret")
 	config := p.expand(setupSite)
 	file := filepath.Join(t.TempDir(), "auth0.env")
-	if err := os.WriteFile(file, []byte("# by hand, and without an end of line"), 0o644); err != nil { //nolint:gosec // made private
+	if err := os.WriteFile(file, []byte("# by hand, and without an end of line"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
