@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenvault/caddy-token-vault/vault"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
@@ -215,4 +216,15 @@ func TestAnAccountOfMoreScopesThanAuth0TakesIsConnectedAgain(t *testing.T) {
 	link := w.link(alice, calendar)
 	w.browser().toConsent(link).wantAsked("consent", calendarScope).consent("allow").want(200, "Read all your e-mail")
 	w.wantState(alice, link, Completed)
+}
+
+// Microsoft refuses the scope that stands for all beside any other one.
+func TestAnAccountOfMicrosoftsIsConnectedAgainForAllThatIsRegistered(t *testing.T) {
+	const all = "https://graph.microsoft.com/.default"
+	w := newTenantWorld(t, func(cfg *auth0test.Config) { cfg.Connections = auth0test.Seeds("windowslive").Connections }, nil)
+	if err := w.tenant.Connect("auth0|alice", "windowslive", []string{"User.Read", "Mail.Read"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	link := w.link(w.alice(), vault.Request{Connection: "windowslive", Scopes: []string{all}})
+	w.browser().toConsent(link).wantAsked("consent", all)
 }

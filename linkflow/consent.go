@@ -37,7 +37,7 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, form formToken, accou
 	if f.keepPrompt {
 		prompt = ""
 	}
-	scopes := vault.MergeScopes(granted, t.Scopes)
+	scopes := vault.ConsentScopes(granted, t.Scopes)
 	if len(scopes) > maxAsked { // the page in the end names what is lost
 		scopes = t.Scopes
 	}

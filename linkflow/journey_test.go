@@ -43,6 +43,45 @@ func TestAPersonConnectsAnAccountAndTheAgentLearnsOfIt(t *testing.T) {
 	}
 }
 
+// TestWhateverAProviderCallsAScopeOneConsentSuffices walks once through each
+// provider's consent, for scopes that it answers by other names, or not at all.
+func TestWhateverAProviderCallsAScopeOneConsentSuffices(t *testing.T) {
+	const graphMail = "https://graph.microsoft.com/Mail.Read"
+	for _, tt := range []struct{ name, connection, account, wanted, most string }{
+		{"Google", "google-oauth2", "", "offline_access openid email " + calendarScope, "openid email " + calendarScope},
+		{"a work account's bare names", "windowslive", "", "offline_access user.read mail.read", "User.Read Mail.Read"},
+		{"a work account's long names", "windowslive", "", "https://graph.microsoft.com/User.Read " + graphMail, "user.read mail.read"},
+		{"a personal account's long names", "windowslive", "0003bffd4e2a91c7", "offline_access " + graphMail, graphMail},
+		{"a personal account's bare names", "windowslive", "0003bffd4e2a91c7", "Mail.Read", graphMail},
+		{"GitHub", "github", "", "offline_access read:user repo", "user repo"},
+		{"Slack", "sign-in-with-slack", "", "channels:read users:read", "channels:read users:read"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newTenantWorld(t, func(cfg *auth0test.Config) {
+				cfg.Connections = auth0test.Seeds("windowslive", "oauth2").Connections
+			}, nil)
+			alice, scopes := w.alice(), strings.Fields(tt.wanted)
+			link := w.link(alice, vault.Request{Connection: tt.connection, Scopes: scopes})
+			b := w.browser().toConsent(link)
+			if tt.account != "" {
+				b.body = optionPattern.ReplaceAllString(b.body, `<option value="`+tt.account+`"`)
+			}
+			b.consent("allow").want(200, "is connected")
+			if strings.Contains(b.body, "missing") {
+				t.Errorf("something is missing: %s", b.body)
+			}
+			w.wantState(alice, link, Completed)
+			req, err := vault.Request{Connection: tt.connection, Scopes: scopes, MaxScopes: strings.Fields(tt.most)}.Prepare()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.vault.Token(t.Context(), alice, req); err != nil {
+				t.Errorf("the vault's answer does not suffice, or is too much: %v", err)
+			}
+		})
+	}
+}
+
 func TestAnAccountThatIsConnectedWakesTheWaitingAgent(t *testing.T) {
 	w := newWorld(t, auth0test.Settings{}, nil)
 	alice := w.alice()

@@ -34,7 +34,7 @@ func FuzzExchangeAnswer(f *testing.F) {
 			t.Errorf("Expiry is %v", token.Expiry)
 		}
 		for _, scope := range token.Scopes {
-			if scope == "" || strings.ContainsAny(scope, " ,") {
+			if scope == "" || strings.ContainsAny(scope, " ,;\t\r\n") {
 				t.Errorf("%q is no scope", scope)
 			}
 		}

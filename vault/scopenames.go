@@ -11,10 +11,6 @@ const (
 	// such scope and Microsoft never tells it, and without it there is no token at all.
 	offlineAccess = "offline_access"
 
-	// defaultScope ends a scope of Microsoft's that stands for whatever the
-	// application is registered for; the answer names that.
-	defaultScope = "/.default"
-
 	// graph is the resource of Microsoft's scopes that have none: some answers name
 	// it and some do not, whatever was asked for.
 	graph = "https://graph.microsoft.com/"
@@ -93,6 +89,10 @@ func ScopeName(scope string) string {
 	}
 	return googleName(bare)
 }
+
+// isDefault tells whether scope is one of Microsoft's that stand for whatever the
+// application is registered for. The answer names that.
+func isDefault(scope string) bool { return strings.HasSuffix(scope, "/.default") }
 
 // googleName is what is the same on a connection of anybody's.
 func googleName(scope string) string {

@@ -80,12 +80,12 @@ func (r Request) demand() demand { return demand{r.Connection, r.Scopes, r.MaxSc
 // An error says why no account could ever pass.
 func (r Request) Prepare() (Request, error) {
 	for _, scope := range r.MaxScopes {
-		if strings.HasSuffix(scope, defaultScope) {
+		if isDefault(scope) {
 			return r, fmt.Errorf("%s stands for whatever the application is registered for, and limits nothing", scope)
 		}
 	}
 	if r.MaxScopes != nil {
-		named := slices.DeleteFunc(slices.Clone(r.Scopes), func(s string) bool { return strings.HasSuffix(s, defaultScope) })
+		named := slices.DeleteFunc(slices.Clone(r.Scopes), isDefault)
 		if excess := excessScopes(r.Connection, named, r.MaxScopes); excess != nil {
 			return r, fmt.Errorf("has to include all of scopes; %s is not", strings.Join(excess, ", "))
 		}
@@ -181,7 +181,7 @@ func MissingScopes(granted, wanted []string) (missing []string) {
 	}
 	names := setOf(granted, ScopeName)
 	for _, w := range wanted {
-		if ScopeName(w) == offlineAccess || strings.HasSuffix(w, defaultScope) || names.has(ScopeName(w)) || names.hasAny(githubWider[w]) {
+		if ScopeName(w) == offlineAccess || isDefault(w) || names.has(ScopeName(w)) || names.hasAny(githubWider[w]) {
 			continue
 		}
 		missing = append(missing, w)
@@ -206,9 +206,20 @@ func excessScopes(connection string, granted, allowed []string) (excess []string
 	return excess
 }
 
+// ConsentScopes returns what a new consent has to ask for so that nothing granted
+// before is lost: the union of both. Microsoft takes its …/.default with none but
+// OpenID Connect's scopes beside it, and then answers all that was granted.
+func ConsentScopes(granted, wanted []string) []string {
+	if slices.ContainsFunc(wanted, isDefault) {
+		granted = slices.DeleteFunc(slices.Clone(granted), func(s string) bool {
+			return !ContainsScope([]string{"openid", "profile", "email", offlineAccess}, s)
+		})
+	}
+	return MergeScopes(granted, wanted)
+}
+
 // MergeScopes returns the union of both, without empty scopes and with each once,
-// under the name that comes first: what a new consent has to ask for so that
-// nothing granted before is lost.
+// under the name that comes first.
 func MergeScopes(granted, wanted []string) (all []string) {
 	names := make(scopeSet)
 	for _, s := range slices.Concat(granted, wanted) {

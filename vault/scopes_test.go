@@ -257,6 +257,20 @@ func TestMergingAsksForAllUnderOneNameEach(t *testing.T) {
 	}
 }
 
+func TestAConsentAsksForNothingThatMicrosoftRefusesTogether(t *testing.T) {
+	const all = "https://graph.microsoft.com/.default"
+	granted := []string{"openid", "Mail.Read", "https://graph.microsoft.com/User.Read", "https://graph.microsoft.com/email", "offline_access"}
+	for wanted, want := range map[string][]string{
+		all:          {"openid", "https://graph.microsoft.com/email", "offline_access", all},
+		"mail.read":  granted,
+		"Files.Read": append(slices.Clone(granted), "Files.Read"),
+	} {
+		if got := ConsentScopes(granted, []string{wanted}); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", wanted, got, want)
+		}
+	}
+}
+
 func TestAScopeIsOfferedUnderEachOfItsNamesAndNoMore(t *testing.T) {
 	offered := []string{"user", "email", "Mail.Read"}
 	for scope, want := range map[string]bool{
