@@ -94,7 +94,7 @@ func (c *call) outgoing(r *http.Request) *http.Request {
 	if c.outer != nil {
 		s.names = append(slices.Clone(s.names), c.outer.handler.stripped...)
 	}
-	out := r.WithContext(c)
+	out := r.WithContext(r.Context())
 	out.Header = make(http.Header, len(r.Header)+1)
 	for name, values := range r.Header {
 		if !s.takes(name, values) {

@@ -1,8 +1,9 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -14,15 +15,11 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// call is one request on its way through a Handler. It is the context of the
-// request that goes on: a second token_vault there goes on from what the first
-// one, the outer, found out. One is made for each request, so all that a call
-// needs is in it.
+// call is one request on its way through a Handler. One is made for each request,
+// so all that a call needs is in it.
 type call struct {
-	context.Context // of the request that came
-
 	handler    *Handler
-	outer      *call
+	outer      *call              // which let the request go on before
 	caller     *vault.AccessToken // nil until verified
 	credential string             // the agent's
 	request    vault.Request
@@ -36,13 +33,25 @@ type call struct {
 	room     room // for values of headers
 }
 
+// callVariable is the request's variable that holds the call that went on last. A
+// second token_vault on the request goes on from what that found out, behind it or,
+// where its upstream failed, in handle_errors.
+const callVariable = "token_vault"
+
+// Format implements fmt.Formatter: {http.vars.token_vault} prints a call, as does
+// whoever prints a context, and it holds credentials.
+func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String implements fmt.Stringer, which logs ask.
+func (*call) String() string { return callVariable }
+
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	outer, _ := r.Context().Value(callKey{}).(*call)
+	outer, _ := caddyhttp.GetVar(r.Context(), callVariable).(*call)
 	if outer != nil {
 		outer.notice(0) // of a proxy between the two
 	}
-	c := &call{Context: r.Context(), handler: h, outer: outer}
+	c := &call{handler: h, outer: outer}
 	token, err := c.obtain(r)
 	if err != nil {
 		token, err = c.holdOn(w, r, err)
@@ -54,7 +63,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if entry := h.logger.Check(zapcore.DebugLevel, "attaching the provider's token"); entry != nil {
 		entry.Write(zap.String("connection", h.Connection), zap.String("user_id", c.caller.Subject))
 	}
-	return c.goOn(w, r, next, token) //nolint:contextcheck // the call is the context
+	return c.goOn(w, r, next, token)
 }
 
 // upstreamStatus is where reverse_proxy leaves what the upstream said, whatever
@@ -67,6 +76,7 @@ func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handl
 	for outer := c.outer; outer != nil; outer = outer.outer {
 		outer.replaced = true
 	}
+	caddyhttp.SetVar(r.Context(), callVariable, c)
 	c.replacer.Delete(upstreamStatus) // of a proxy before this
 	defer func() {                    // reverse_proxy panics where a body breaks off
 		returned, _ := errors.AsType[caddyhttp.HandlerError](err)
@@ -105,26 +115,30 @@ func (c *call) obtain(r *http.Request) (*vault.Token, error) {
 	return c.handler.tenant.vault.Token(r.Context(), c.caller, c.request)
 }
 
-// authenticate tells who calls. It takes every credential off the original
+// authenticate tells who calls.
+func (c *call) authenticate(r *http.Request) (err error) {
+	if err = c.takeCredential(r); err != nil {
+		return err
+	}
+	c.caller, err = c.handler.tenant.vault.Verify(r.Context(), c.credential)
+	return err
+}
+
+// takeCredential finds the agent's credential. It takes every one off the original
 // request, which placeholders and error routes can see.
-func (c *call) authenticate(r *http.Request) error {
+func (c *call) takeCredential(r *http.Request) (err error) {
 	if c.outer != nil {
 		if c.outer.handler.tenant != c.handler.tenant {
 			return &refusal{code: string(vault.CodeMisconfigured), cause: errors.New("two token_vault handlers of different tenants on one request")}
 		}
-		c.caller, c.credential = c.outer.caller, c.outer.credential
+		c.credential = c.outer.credential
 		return nil
 	}
-	credential, err := bearerToken(r)
-	stripper{names: credentialHeaders, credential: credential}.strip(r.Header)
+	c.credential, err = bearerToken(r)
+	stripper{names: credentialHeaders, credential: c.credential}.strip(r.Header)
 	if r.Method == http.MethodTrace {
 		return &refusal{code: codeMethodNotAllowed, allow: allowedMethods}
 	}
-	if err != nil {
-		return err
-	}
-	c.credential = credential
-	c.caller, err = c.handler.tenant.vault.Verify(r.Context(), credential)
 	return err
 }
 
@@ -153,3 +167,30 @@ func (c *call) setRequest(r *http.Request) error {
 
 // maxLoginHint is what Auth0's My Account API takes.
 const maxLoginHint = 255
+
+func replacer(r *http.Request) *caddy.Replacer {
+	return r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+}
+
+// setUser sets the placeholders of the authenticated user. The id is set and not
+// mapped, since it has to win over another authenticator's. What is not known is
+// empty: header_up would send the name of an unknown placeholder.
+func setUser(r *http.Request, caller *vault.AccessToken) {
+	repl := replacer(r)
+	repl.Set("http.auth.user.id", caller.Subject)
+	repl.Map(func(key string) (any, bool) {
+		field, ok := strings.CutPrefix(key, "http.auth.user.")
+		if !ok {
+			return nil, false
+		}
+		switch field {
+		case "client_id":
+			return caller.ClientID, true
+		case "scope":
+			return strings.Join(caller.Scopes, " "), true
+		case "org_id":
+			return caller.OrgID, true
+		}
+		return nil, false
+	})
+}
