@@ -218,7 +218,8 @@ func (d *desktop) doubleClick() {
 	}
 }
 
-// With motion or without, for the mouse that comes and the finger.
+// With motion or without, for the mouse that comes and the finger. Beside a mouse, a
+// finger has to have touched the page before.
 func TestNoButtonTakesAClickInItsFirstSecond(t *testing.T) {
 	for _, how := range []struct {
 		name  string
@@ -227,6 +228,7 @@ func TestNoButtonTakesAClickInItsFirstSecond(t *testing.T) {
 	}{
 		{"a mouse", false, (*tab).clickAt},
 		{"a finger", true, (*tab).tapAt},
+		{"a finger beside a mouse", false, (*tab).tapAt},
 	} {
 		for _, motion := range []string{"no-preference", "reduce"} {
 			t.Run(how.name+", motion: "+motion, func(t *testing.T) {
