@@ -18,9 +18,11 @@ func printTenant(out io.Writer, s *auth0test.Server, cert string) {
 	cfg := s.Config()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "Auth0 tenant\t%s\n", s.Issuer())
-	for _, p := range standIns(s) {
-		if p.url != "" {
-			fmt.Fprintf(w, "%s stand-in\t%s\n", p.name, p.url)
+	for _, p := range [][2]string{
+		{"Google", s.GoogleURL}, {"GitHub", s.GitHubURL}, {"Microsoft", s.MicrosoftURL}, {"Slack", s.SlackURL},
+	} {
+		if p[1] != "" { // it listens
+			fmt.Fprintf(w, "%s stand-in\t%s\n", p[0], p[1])
 		}
 	}
 	fmt.Fprintln(w, "\nUSER\tLOGIN\tPASSWORD")
@@ -47,13 +49,6 @@ func printTenant(out io.Writer, s *auth0test.Server, cert string) {
   %s/_tenant/tokens
 `, curl, cfg.Users[0].UserID, s.URL)
 	}
-}
-
-// A standIn is a provider's, and empty where it does not listen.
-type standIn struct{ name, url string }
-
-func standIns(s *auth0test.Server) []standIn {
-	return []standIn{{"Google", s.GoogleURL}, {"GitHub", s.GitHubURL}, {"Microsoft", s.MicrosoftURL}, {"Slack", s.SlackURL}}
 }
 
 // printTrust says how programs come to trust the tenant's certificate, if it has
@@ -129,7 +124,7 @@ func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
 			agent = c
 		}
 	}
-	out := [][2]string{
+	return [][2]string{
 		{"AUTH0_DOMAIN", s.URL},
 		{"AUTH0_AUDIENCE", exchange.ResourceServerIdentifier},
 		{"AUTH0_CLIENT_ID", exchange.ClientID},
@@ -140,11 +135,11 @@ func exports(s *auth0test.Server, cfg auth0test.Config) [][2]string {
 		{"AUTH0_MANAGEMENT_CLIENT_SECRET", management.ClientSecret},
 		{"AGENT_CLIENT_ID", agent.ClientID},
 		{"LINK_ORIGIN", "http://localhost:8080"},
+		{"GOOGLE_UPSTREAM", s.GoogleURL},
+		{"GITHUB_UPSTREAM", s.GitHubURL},
+		{"MICROSOFT_UPSTREAM", s.MicrosoftURL},
+		{"SLACK_UPSTREAM", s.SlackURL},
 	}
-	for _, p := range standIns(s) {
-		out = append(out, [2]string{strings.ToUpper(p.name) + "_UPSTREAM", p.url})
-	}
-	return out
 }
 
 func hasGrant(cfg auth0test.Config, clientID, audience string) bool {

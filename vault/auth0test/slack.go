@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -73,9 +74,7 @@ func refuseSlackToken(w http.ResponseWriter, _ int, code, _ string) {
 // slackError is how Slack refuses whatever it refuses.
 func slackError(w http.ResponseWriter, code string, more map[string]any) {
 	body := map[string]any{"ok": false, "error": code}
-	for name, value := range more {
-		body[name] = value
-	}
+	maps.Copy(body, more)
 	writeJSON(w, http.StatusOK, body)
 }
 

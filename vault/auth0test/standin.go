@@ -17,9 +17,9 @@ var standIns = []*standIn{&google, &github, &microsoft, &slack}
 
 // strategies are those that have one.
 func strategies() []string {
-	var out []string
-	for _, s := range standIns {
-		out = append(out, s.strategy)
+	out := make([]string, len(standIns))
+	for i, s := range standIns {
+		out[i] = s.strategy
 	}
 	return out
 }

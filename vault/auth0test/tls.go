@@ -23,8 +23,8 @@ func NewTLSServer(cfg Config) *Server { return mustListen(ListenTLS, cfg) }
 // signed by itself: it is good for 127.0.0.1, ::1, localhost and the hosts of the
 // given addresses, for a year. Its key never leaves the process.
 func ListenTLS(cfg Config, tenantAddr string, standInAddrs ...string) (*Server, error) {
-	hosts := []string{"127.0.0.1", "::1", "localhost"}
-	for _, addr := range append(standInAddrs, tenantAddr) {
+	hosts := []string{"127.0.0.1", "::1", "localhost", listenHost(tenantAddr)} //nolint:prealloc // a few, once
+	for _, addr := range standInAddrs {
 		hosts = append(hosts, listenHost(addr))
 	}
 	certificate, err := newCertificate(hosts...)
