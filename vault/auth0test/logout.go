@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -63,15 +64,15 @@ func (t *Tenant) logoutHint(q url.Values, s *session) (client *Client, certain b
 	if hint != "" {
 		v, err := t.verifyToken(hint)
 		if (err != nil && !errors.Is(err, errExpiredToken)) || len(v.Audience) != 1 {
-			return nil, false, errors.New("id_token_hint is no ID token of this tenant.")
+			return nil, false, errors.New("id_token_hint is no ID token of this tenant")
 		}
 		if (id != "" && id != v.Audience[0]) || (sid != "" && sid != v.SessionID) {
-			return nil, false, errors.New("id_token_hint, client_id and logout_hint do not go together.")
+			return nil, false, errors.New("id_token_hint, client_id and logout_hint do not go together")
 		}
 		id, sid = v.Audience[0], v.SessionID
 	}
 	if client = t.cfg().client(id); client == nil && id != "" {
-		return nil, false, errors.New("Unknown client: " + id)
+		return nil, false, fmt.Errorf("there is no client %q", id)
 	}
 	return client, s != nil && sid == s.sid, nil
 }

@@ -76,8 +76,8 @@ func TestTheOwnerLearnsWhichTokenWasBad(t *testing.T) {
 
 func TestReasonsAreAmongTheRequestsAndNeverInAnswers(t *testing.T) {
 	s := tenant(t)
-	var seen []auth0test.Request
-	s.OnRequest(func(r auth0test.Request) { seen = append(seen, r) })
+	seen := make(chan auth0test.Request, 2)
+	s.OnRequest(func(r auth0test.Request) { seen <- r })
 	a := exchange(t, s, accessToken(t, s), "connection", "google")
 	const want = `there is no connection "google"`
 	if strings.Contains(a.Body, want) {
@@ -87,8 +87,8 @@ func TestReasonsAreAmongTheRequestsAndNeverInAnswers(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0]["reason"] != want {
 		t.Errorf("%v, %v", list, err)
 	}
-	if len(seen) != 1 || seen[0].Reason != want || seen[0].Status != 401 {
-		t.Errorf("told of %v", seen)
+	if r := <-seen; r.Reason != want || r.Status != 401 {
+		t.Errorf("told of %v", r)
 	}
 	get(t, s.URL+"/.well-known/jwks.json", "")
 	if got := whyLast(s); got != "" {

@@ -40,13 +40,15 @@ func cookieValue(r *http.Request, name string) string {
 }
 
 func (t *Tenant) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if strings.HasPrefix(t.base, "https://") {
+	secure, sameSite := strings.HasPrefix(t.base, "https://"), http.SameSiteLaxMode
+	if secure {
 		// As Auth0's, for frames of applications that log in silently. Browsers keep no
 		// such cookie of http.
-		c.Secure, c.SameSite = true, http.SameSiteNoneMode
+		sameSite = http.SameSiteNoneMode
 	}
-	http.SetCookie(w, c)
+	http.SetCookie(w, &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: secure, HttpOnly: true, SameSite: sameSite,
+	})
 }
 
 func (t *Tenant) browserID(w http.ResponseWriter, r *http.Request) string {
