@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -72,16 +73,17 @@ export SSL_CERT_FILE=%[1]s
 
 // printRequest prints what was asked, by whom, and the rule that refused it.
 func printRequest(out io.Writer, r auth0test.Request) {
-	line := fmt.Sprintf("%s %s %s %d", r.At.Format(time.TimeOnly), r.Method, r.Path, r.Status)
+	line := []string{r.At.Format(time.TimeOnly), r.Method, r.Path, strconv.Itoa(r.Status)}
 	for _, more := range []string{r.GrantType, r.ClientID} {
 		if more != "" {
-			line += " " + more
+			line = append(line, more)
 		}
 	}
+	text := strings.Join(line, " ")
 	if r.Reason != "" {
-		line += ": " + r.Reason
+		text += ": " + r.Reason
 	}
-	fmt.Fprintln(out, line)
+	fmt.Fprintln(out, text)
 }
 
 // printConfig prints the built-in configuration, to begin one's own with.
