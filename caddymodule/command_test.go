@@ -169,6 +169,64 @@ func TestDoctorReadsJSONToo(t *testing.T) {
 	}
 }
 
+// What the warnings of a load see, doctor and setup see.
+func TestDoctorSeesEveryPlaceOfTheConfiguration(t *testing.T) {
+	tenant := commandTenant(t, nil)
+	config := commandCaddyfile(tenant)
+	config = config[:strings.Index(config, "http://localhost:8080 {")] + `&(named) {
+	token_vault named
+}
+&(unused) {
+	token_vault unused
+}
+http://*.localhost:8080 {
+	token_vault_link
+	@agents host agents.localhost
+	handle @agents {
+		token_vault hosts
+	}
+	intercept {
+		@gone status 404
+		handle_response @gone {
+			token_vault intercept
+		}
+	}
+	handle /named {
+		invoke named
+	}
+	handle {
+		reverse_proxy localhost:1 {
+			handle_response {
+				token_vault response
+			}
+		}
+	}
+	handle_errors {
+		token_vault errors
+	}
+}
+`
+	_, out, errOut := command(t, t.Context(), config, "doctor")
+	for _, connection := range []string{"named", "hosts", "intercept", "response", "errors"} {
+		if !strings.Contains(out, "("+connection+")") {
+			t.Errorf("%s is not seen:\n%s%s", connection, out, errOut)
+		}
+	}
+	if strings.Contains(out, "(unused)") {
+		t.Errorf("what nothing leads to is seen:\n%s", out)
+	}
+	jsonConfig := `{"apps":{"token_vault":{"tenants":{"default":{"domain":"` + tenant.URL + `","audience":"https://agents.example.com/",
+		"client":{"id":"vault-exchange","secret":"{env.AUTH0_CLIENT_SECRET}"},"allow_clients":["*"]}}},
+		"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"subroute","errors":{"routes":[{"handle":[{"handler":"token_vault","connection":"subroutes-errors"}]}]}},
+		{"handler":"nothing-here"}]}]}}}}}`
+	if code, _, errOut := command(t, t.Context(), jsonConfig, "doctor"); code != 2 || !strings.Contains(errOut, "http.handlers.nothing-here") {
+		t.Errorf("a handler that this Caddy does not have: exit %d %s", code, errOut)
+	}
+	if _, out, errOut := command(t, t.Context(), strings.Replace(jsonConfig, "nothing-here", "vars", 1), "doctor"); !strings.Contains(out, "(subroutes-errors)") {
+		t.Errorf("errors of a subroute are not seen:\n%s%s", out, errOut)
+	}
+}
+
 func TestDoctorEndsAtOnceWhenItIsInterrupted(t *testing.T) {
 	tenant := commandTenant(t, nil)
 	if err := tenant.AddFault(auth0test.Fault{Path: "/oauth/token", DelayMS: 60_000, Times: new(0)}); err != nil {

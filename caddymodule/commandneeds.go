@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenvault/caddy-token-vault/caddymodule/tenantsetup"
 	"github.com/tokenvault/caddy-token-vault/linkflow"
@@ -29,7 +30,7 @@ func needsOf(config []byte, beforeSetup bool) ([]*tenantsetup.Needs, error) {
 	if err := json.Unmarshal(config, &all); err != nil {
 		return nil, fmt.Errorf("not a Caddy configuration in JSON; is --adapter missing? %w", err)
 	}
-	routes, err := routesIn(all.Apps.HTTP)
+	routes, err := agentRoutes(all.Apps.HTTP)
 	if err != nil {
 		return nil, err
 	}
@@ -48,42 +49,28 @@ func needsOf(config []byte, beforeSetup bool) ([]*tenantsetup.Needs, error) {
 	return needs, nil
 }
 
-// routesIn finds the token_vault handlers of an HTTP app, wherever they are in
-// it, by tenant.
-func routesIn(app json.RawMessage) (map[string][]*Handler, error) {
+// agentRoutes finds the token_vault handlers of an HTTP app, by tenant.
+func agentRoutes(config json.RawMessage) (map[string][]*Handler, error) {
 	routes := make(map[string][]*Handler)
-	if len(app) == 0 {
+	var app caddyhttp.App
+	if len(config) == 0 {
 		return routes, nil
 	}
-	var walk func(data json.RawMessage) error
-	walk = func(data json.RawMessage) error {
-		var members map[string]json.RawMessage
-		var items []json.RawMessage
-		switch {
-		case json.Unmarshal(data, &members) == nil:
-			if string(members["handler"]) == `"token_vault"` {
-				handler := new(Handler)
-				if err := json.Unmarshal(data, handler); err != nil {
-					return fmt.Errorf("a token_vault handler: %w", err)
-				}
-				tenant := cmp.Or(handler.Tenant, defaultTenant)
-				routes[tenant] = append(routes[tenant], handler)
-				return nil
-			}
-			for _, name := range slices.Sorted(maps.Keys(members)) {
-				items = append(items, members[name])
-			}
-		case json.Unmarshal(data, &items) != nil:
-			return nil // no place for a handler
-		}
-		for _, item := range items {
-			if err := walk(item); err != nil {
-				return err
-			}
-		}
-		return nil
+	if err := json.Unmarshal(config, &app); err != nil {
+		return nil, fmt.Errorf("the http app: %w", err)
 	}
-	return routes, walk(app)
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		err := walkServer(app.Servers[name], func(handler any, _ place) {
+			if h, ok := handler.(*Handler); ok {
+				tenant := cmp.Or(h.Tenant, defaultTenant)
+				routes[tenant] = append(routes[tenant], h)
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("server %s: %w", name, err)
+		}
+	}
+	return routes, nil
 }
 
 // needs turns a tenant and its routes into plain data, with placeholders expanded.

@@ -109,33 +109,6 @@ func TestTheOriginalRequestHoldsNoCredential(t *testing.T) {
 	}
 }
 
-func TestSitesThatShareAnOriginWarn(t *testing.T) {
-	const warning = "token_vault and token_vault_link share a site"
-	for name, shape := range map[string]struct {
-		sites string
-		warns bool
-	}{
-		"one site":           {"{site} {\n token_vault_link\n handle /g/* {\n token_vault github\n respond ok\n }\n}", true},
-		"a path of one host": {"{site}/auth/* {\n token_vault_link\n}\n{site} {\n token_vault github\n respond ok\n}", true},
-		"any host":           {"{any} {\n token_vault_link\n handle /g/* {\n token_vault github\n respond ok\n }\n}", true},
-		"two hosts":          {"{site} {\n token_vault_link\n}\n{other} {\n token_vault github\n respond ok\n}", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := newProxy(t)
-			port := p.URL[strings.LastIndex(p.URL, ":"):]
-			sites := strings.NewReplacer("{any}", "http://"+port, "{other}", "http://localhost"+port).Replace(shape.sites)
-			whole := p.caddyfile("")
-			if err := p.tryLoad(whole[:strings.Index(whole, "\n}\n")+3] + p.expand(sites)); err != nil {
-				t.Fatal(err)
-			}
-			p.logLine("autosaved config")
-			if got := strings.Contains(p.Log.String(), warning); got != shape.warns {
-				t.Errorf("warned: %v", got)
-			}
-		})
-	}
-}
-
 func TestAClientCannotHideItsCallsFromTheAccessLog(t *testing.T) {
 	p := startProxy(t, calendarSite)
 	_ = p.get("/hidden?", p.token(alice), func(r *http.Request) { r.Header.Set("Referer", p.URL+"/auth/callback?code=x") })

@@ -1,8 +1,6 @@
 package caddymodule
 
 import (
-	"slices"
-
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
@@ -16,22 +14,9 @@ func (a *App) Start() error {
 	}
 	served := make(map[*Tenant]bool)
 	for name, server := range app.(*caddyhttp.App).Servers {
-		var agents, pages []caddyhttp.Route // of this server
-		for _, route := range server.Routes {
-			a, p := findHandlers(route.Handlers)
-			if len(a) > 0 {
-				agents = append(agents, route)
-			}
-			if len(p) > 0 {
-				pages = append(pages, route)
-			}
-			for _, page := range p {
-				served[page.tenant] = true
-			}
-		}
-		if sharesHost(agents, pages) {
-			a.logger.Warn("token_vault and token_vault_link share a site: what the upstreams answer can then act as the link pages' origin in a browser; give the pages a host of their own",
-				zap.String("server", name))
+		logger := a.logger.With(zap.String("server", name))
+		if err := warnOf(server, served, logger); err != nil {
+			return err
 		}
 	}
 	for _, tenant := range a.Tenants {
@@ -42,45 +27,27 @@ func (a *App) Start() error {
 	return nil
 }
 
-// sharesHost tells whether one of agents and one of pages serve the same host.
-func sharesHost(agents, pages []caddyhttp.Route) bool {
-	for _, agent := range agents {
-		for _, page := range pages {
-			a, p := hostsOf(agent), hostsOf(page)
-			if len(a) == 0 || len(p) == 0 || slices.ContainsFunc(a, func(host string) bool { return slices.Contains(p, host) }) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// hostsOf returns the hosts that a route is for; none means any.
-func hostsOf(route caddyhttp.Route) (hosts []string) {
-	for _, set := range route.MatcherSets {
-		for _, matcher := range set {
-			if match, ok := matcher.(*caddyhttp.MatchHost); ok {
-				hosts = append(hosts, *match...)
-			}
-		}
-	}
-	return hosts
-}
-
-// findHandlers returns those of our handlers that are among these, at any depth.
-func findHandlers(handlers []caddyhttp.MiddlewareHandler) (agents []*Handler, pages []*LinkHandler) {
-	for _, handler := range handlers {
+// warnOf warns of what is wrong on one server, and notes whose pages it serves.
+func warnOf(server *caddyhttp.Server, served map[*Tenant]bool, logger *zap.Logger) error {
+	var agents, pages []hosts
+	exposed := make(map[*Handler]bool)
+	err := walkServer(server, func(handler any, at place) {
 		switch handler := handler.(type) {
 		case *Handler:
-			agents = append(agents, handler)
+			agents = append(agents, at.hosts)
 		case *LinkHandler:
-			pages = append(pages, handler)
+			pages = append(pages, at.hosts)
+			served[handler.tenant] = true
 		case *caddyhttp.Subroute:
-			for _, route := range handler.Routes {
-				a, p := findHandlers(route.Handlers)
-				agents, pages = append(agents, a...), append(pages, p...)
+			if at.behind != nil && handler.Errors != nil && !exposed[at.behind] {
+				exposed[at.behind] = true
+				logger.Warn("the errors of a subroute behind token_vault run on the request with the provider's token, and send it on where they have an upstream: put them around token_vault, or remove the header there",
+					zap.String("connection", at.behind.Connection), zap.String("header", at.behind.attached))
 			}
 		}
+	})
+	if overlap(agents, pages) {
+		logger.Warn("token_vault and token_vault_link share a site: what the upstreams answer can then act as the link pages' origin in a browser; give the pages a host of their own")
 	}
-	return agents, pages
+	return err
 }
