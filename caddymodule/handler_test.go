@@ -111,6 +111,8 @@ func TestTheOriginalRequestHoldsNoCredential(t *testing.T) {
 
 func TestAClientCannotHideItsCallsFromTheAccessLog(t *testing.T) {
 	p := startProxy(t, calendarSite)
-	_ = p.get("/hidden?", p.token(alice), func(r *http.Request) { r.Header.Set("Referer", p.URL+"/auth/callback?code=x") })
-	p.logLine(`"/hidden?"`)
+	for _, path := range []string{"/hidden?", "/auth/accounts?hidden"} {
+		_ = p.get(path, p.token(alice), func(r *http.Request) { r.Header.Set("Referer", p.URL+"/auth/callback?code=x") })
+		p.logLine(`"` + path + `"`)
+	}
 }

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -57,7 +56,7 @@ func (h *LinkHandler) Provision(ctx caddy.Context) (err error) {
 func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	asked := h.asked(r)
 	route := h.tenant.flow.Route(asked.URL.Path)
-	if h.carriesCodes(r, route) {
+	if carriesCodes(r, route) {
 		// What happened is in our own log line.
 		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
 	}
@@ -85,17 +84,10 @@ func (h *LinkHandler) asked(r *http.Request) *http.Request {
 }
 
 // carriesCodes tells whether the access log's line would hold codes that belong
-// to a flow: in the URL of a callback, in the answer to a POST, which says where
-// the browser goes on to, or in a browser's word of the page that it comes from.
-func (h *LinkHandler) carriesCodes(r *http.Request, route linkflow.Route) bool {
-	if route == linkflow.RouteCallback || route == linkflow.RouteForm && r.Method == http.MethodPost {
-		return true
-	}
-	if route == linkflow.RouteNone {
-		return false // a word of the client's cannot hide what is not ours
-	}
-	page, err := url.Parse(r.Referer())
-	return err == nil && h.tenant.flow.Route(page.Path) == linkflow.RouteCallback
+// to a flow: in the URL of a callback, or in the answer to a POST, which says where
+// the browser goes on to.
+func carriesCodes(r *http.Request, route linkflow.Route) bool {
+	return route == linkflow.RouteCallback || route == linkflow.RouteForm && r.Method == http.MethodPost
 }
 
 // statusMethods are what the status endpoint answers.

@@ -416,8 +416,7 @@ func TestLinesOfTheLogNameThingsInOneOrder(t *testing.T) {
 }
 
 // codes returns the code and connect_code values that come through the browser on a
-// walk. What follows a callback names it as its Referer, as browsers do within
-// an origin.
+// walk.
 func (p *proxy) codes(walk func()) []string {
 	p.t.Helper()
 	watch := &watcher{RoundTripper: http.DefaultTransport}
@@ -427,9 +426,6 @@ func (p *proxy) codes(walk func()) []string {
 	var codes []string
 	for _, callback := range watch.callbacks {
 		codes = append(codes, callback.Query().Get("code")+callback.Query().Get("connect_code"))
-		for _, path := range []string{"/auth/style.css", "/auth/icon.svg", "/auth/confirm?flow=x"} {
-			_ = p.get(path, "", func(r *http.Request) { r.Header.Set("Referer", callback.String()) })
-		}
 	}
 	return codes
 }
@@ -451,8 +447,13 @@ func TestCallbacksThatFailLeaveNoURLEither(t *testing.T) {
 	p := startProxy(t, calendarSite)
 	for _, query := range []string{"code=SECRETCODE&state=SECRETSTATE", "connect_code=SECRETCODE&state=SECRETSTATE", "error=access_denied&error_description=SECRETWORDS"} {
 		for _, method := range []string{"GET", "HEAD", "POST"} {
-			if got := p.get("/auth/callback?"+query, "", func(r *http.Request) { r.Method = method }); got.Status < 400 {
-				t.Errorf("status %d", got.Status)
+			want := http.StatusMethodNotAllowed
+			if method == "GET" {
+				want = http.StatusSeeOther
+			}
+			got := p.get("/auth/callback?"+query, "", func(r *http.Request) { r.Method = method })
+			if location := got.Header.Get("Location"); got.Status != want || strings.Contains(location, "SECRET") {
+				t.Errorf("%s: status %d, to %s", method, got.Status, location)
 			}
 		}
 	}

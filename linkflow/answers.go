@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Every byte that a browser gets is made here, from the files in pages.
@@ -22,6 +23,9 @@ type answer struct {
 	header http.Header // besides those that all answers have
 	body   []byte
 	fault  error // for which there is no page
+
+	said   *said  // the message that it is, if it is one
+	onward string // where its page sends the browser on to, if it does
 }
 
 // with adds cookies.
@@ -92,7 +96,9 @@ func (f *Flow) show(status int, template, name string, vars variables, data any)
 
 // say shows a message.
 func (f *Flow) say(m message, vars variables, data messagePage) answer {
-	return f.show(m.status, "message.html", m.name, vars, data)
+	a := f.show(m.status, "message.html", m.name, vars, data)
+	a.said = &said{m.name, m.status, vars, data, time.Now().Add(ticketLife).Unix()}
+	return a
 }
 
 // refuse tells the operator of a refusal and the person on a page, by the same
@@ -122,6 +128,7 @@ func (f *Flow) notAllowed(methods map[string]handler) answer {
 func (f *Flow) goOn(target string) answer {
 	a := f.show(http.StatusOK, "onward.html", "onward", variables{"host": hostOf(target)}, onwardPage{target})
 	a.header.Set("Refresh", "0; url="+target)
+	a.onward = target
 	return a
 }
 
@@ -151,8 +158,7 @@ func (f *Flow) page(name string, query url.Values) string {
 }
 
 // style and icon are the same for everybody. The icon keeps browsers from asking
-// for /favicon.ico, which is not ours, with the URL of a callback as the page
-// that they come from.
+// for /favicon.ico, which is not ours.
 func (f *Flow) style(*http.Request) answer { return f.asset(styleFile, "text/css; charset=utf-8") }
 func (f *Flow) icon(*http.Request) answer  { return f.asset(iconFile, "image/svg+xml") }
 

@@ -76,8 +76,24 @@ func (q *callbackQuery) legs() []purpose {
 	return append([]purpose{forConnect}, redeemed...)
 }
 
-// callback is where Auth0 sends the browser back to, from every leg.
+// callback is where Auth0 sends the browser back to, from every leg. Nothing is shown
+// at its URL: that has a code, which would stay where it can be copied, and be told to
+// where the page leads.
 func (f *Flow) callback(r *http.Request) answer {
+	a := f.cameBack(r)
+	target := a.header.Get("Location")
+	switch {
+	case a.said != nil:
+		target = f.saidPage(r.Context(), *a.said)
+	case a.onward != "":
+		target = a.onward
+	}
+	to := redirect(target)
+	to.header["Set-Cookie"], to.fault = a.header["Set-Cookie"], a.fault
+	return to
+}
+
+func (f *Flow) cameBack(r *http.Request) answer {
 	q, err := parseCallback(r.URL.RawQuery)
 	if err != nil {
 		return f.refuse(r, Event{}, &refusal{page: pageNoFlow, reason: "callback_malformed", err: err})
@@ -153,13 +169,8 @@ func (f *Flow) wrongPerson(r *http.Request, s *flowState, id *vault.IDToken) ans
 	if err != nil {
 		return f.refuse(r, event, refusalOf(err, pageBroken, "ticket")).with(f.drop(r, s)...)
 	}
-	o := opening{text, s.ReturnTo}
-	form, cookie, err := f.formFor(r, "connect", o, nil, s.Ticket.Expiry)
-	if err != nil {
-		return f.refuse(r, event, refusalOf(err, pageBroken, "form")).with(f.drop(r, s)...)
-	}
-	no.data.Switch = &switchForm{o, form}
-	return f.refuse(r, event, no).with(f.drop(r, s)...).with(cookie)
+	no.data.Switch = &switchForm{opening: opening{text, s.ReturnTo}}
+	return f.refuse(r, event, no).with(f.drop(r, s)...)
 }
 
 // notSignedIn ends a login leg that Auth0 ended. Nobody is known to have done

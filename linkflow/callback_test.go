@@ -1,7 +1,12 @@
 package linkflow
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
 var callbackQueries = map[string]bool{
@@ -39,4 +44,28 @@ func FuzzCallbackQuery(f *testing.F) {
 			t.Errorf("%q says %d things", query, set)
 		}
 	})
+}
+
+// A callback that is refused has a code that is still good. Its URL, copied out of the
+// address bar into somebody else's chat, must not finish their flow.
+func TestARefusedCallbackLeavesNoCodeInTheAddressBar(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	b := w.browser()
+	b.stopAt("/auth/callback", "code")
+	b.open(w.link(w.alice(), calendar).URL).press("", "").signIn("alice")
+	q := b.held.URL.Query()
+	q.Set("state", "somebody else's")
+	b.before = nil
+	b.open(w.site.URL+"/auth/callback?"+q.Encode()).want(400, titleOf(pageNoFlow))
+	if strings.Contains(b.at.String(), q.Get("code")) || b.at.Path != "/auth/message" {
+		t.Errorf("the address bar says %s", b.at)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodHead} {
+		req := httptest.NewRequest(method, "/auth/callback?"+q.Encode(), nil)
+		rec := httptest.NewRecorder()
+		w.flow.ServeHTTP(rec, req)
+		if rec.Code != http.StatusMethodNotAllowed || rec.Body.Len() > 0 {
+			t.Errorf("%s is answered %d: %s", method, rec.Code, rec.Body)
+		}
+	}
 }

@@ -118,15 +118,12 @@ func (f *Flow) showFirst(
 		return f.say(pageBadLink, nil, messagePage{})
 	}
 	o, t, no := read(r.Context(), values)
-	if no != nil && no.page.status < 500 {
-		return f.say(no.page, nil, messagePage{})
-	}
 	if no != nil {
-		return f.refuse(r, Event{}, no)
+		return f.cannotShow(r, no)
 	}
 	form, cookie, err := f.formFor(r, route, o, nil, t.Expiry)
 	if err != nil {
-		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "form"))
+		return f.cannotShow(r, refusalOf(err, pageBroken, "form"))
 	}
 	return page(o, t, form).with(cookie)
 }

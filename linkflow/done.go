@@ -17,8 +17,8 @@ func (f *Flow) finish(r *http.Request, s *flowState, e ending) answer {
 // finishOn ends a flow and sends the browser there.
 func (f *Flow) finishOn(r *http.Request, s *flowState, e ending, target string) answer {
 	cookies, err := f.end(r, s, e)
-	if err != nil { // the page can be shown once, here
-		return f.ended(r, s, e).with(f.drop(r, s)...)
+	if err != nil {
+		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	return redirect(target).with(cookies...)
 }

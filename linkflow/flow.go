@@ -144,6 +144,7 @@ type handler = func(*Flow, *http.Request) answer
 var routes = map[string]map[string]handler{
 	"connect":   {"GET": (*Flow).showConnect, "HEAD": (*Flow).showConnect, "POST": (*Flow).postConnect},
 	"callback":  {"GET": (*Flow).callback},
+	"message":   {"GET": (*Flow).showSaid, "HEAD": (*Flow).showSaid},
 	"confirm":   {"GET": (*Flow).showConfirm, "POST": (*Flow).postConfirm},
 	"done":      {"GET": (*Flow).showDone, "HEAD": (*Flow).showDone},
 	"accounts":  {"GET": (*Flow).showAccounts, "POST": (*Flow).postAccounts},
@@ -179,7 +180,11 @@ func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	handle, ok := methods[r.Method]
 	if !ok {
-		f.write(w, f.notAllowed(methods))
+		a := f.notAllowed(methods)
+		if page == "callback" {
+			a.body = nil // nothing is shown at its URL
+		}
+		f.write(w, a)
 		return
 	}
 	if r.Method == http.MethodPost {

@@ -160,14 +160,32 @@ func (w *world) wantNotConnected() {
 func (w *world) watched(flow *Flow) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		var events atomic.Int32
-		flow.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), eventsKey{}, &events)))
-		if n := events.Load(); flow.Route(r.URL.Path) == RouteCallback && r.Method == http.MethodGet && n != 1 {
+		answered := &watchedAnswer{ResponseWriter: rw}
+		flow.ServeHTTP(answered, r.WithContext(context.WithValue(r.Context(), eventsKey{}, &events)))
+		if flow.Route(r.URL.Path) != RouteCallback || r.Method != http.MethodGet {
+			return
+		}
+		if n := events.Load(); n != 1 {
 			w.Errorf("%d events for one callback: %v", n, w.log.kinds())
+		}
+		if location := answered.Header().Get("Location"); answered.status != http.StatusSeeOther || strings.Contains(location, "/callback") {
+			w.Errorf("a callback was answered %d, to %q: nothing is to be shown at its URL", answered.status, location)
 		}
 	})
 }
 
 type eventsKey struct{}
+
+// watchedAnswer notes the status of an answer.
+type watchedAnswer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *watchedAnswer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
 
 // log is an operator's log, and what must not be in it.
 type log struct {

@@ -27,6 +27,7 @@ const (
 	forTicket  purpose = "ticket"
 	forForm    purpose = "form"
 	forSession purpose = "session" // who looks after their accounts
+	forMessage purpose = "message" // what a callback ended with
 )
 
 const (

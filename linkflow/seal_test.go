@@ -22,7 +22,7 @@ import (
 // legs and purposes are all that there are.
 var (
 	legs     = slices.Compact(slices.Sorted(slices.Values(slices.Concat(decisions, redeemed, []purpose{forUnlink}))))
-	purposes = append([]purpose{forTicket, forForm, forSession}, legs...)
+	purposes = append([]purpose{forTicket, forForm, forSession, forMessage}, legs...)
 )
 
 func TestSealedForOneThingOpensForNoOther(t *testing.T) {

@@ -58,7 +58,7 @@ func TestReloading(t *testing.T) {
 func (w *world) wantSpentOnce(b *tab, path string) {
 	w.Helper()
 	redeemed := w.asked("POST", "/")
-	b.open(w.url(w.seen.last(path))).see(where{"/auth/callback", headingNoFlow})
+	b.open(w.url(w.seen.last(path))).see(where{"/auth/message", headingNoFlow})
 	if n := w.asked("POST", "/"); n != redeemed {
 		w.Errorf("the tenant was asked %d times more", n-redeemed)
 	}

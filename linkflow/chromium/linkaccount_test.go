@@ -136,7 +136,7 @@ func TestAPersonRefusesTheActionsLinkingAtEachStep(t *testing.T) {
 	for name, refuse := range map[string]func(b *tab, s service, link string){
 		"after the first sign-in": func(b *tab, s service, link string) { b.toAdd(s, link) },
 		"at the provider": func(b *tab, s service, link string) {
-			b.toAdd(s, link).toAction(s, false).press(buttonCancel).see(where{"/auth/callback", headingSecondSignIn})
+			b.toAdd(s, link).toAction(s, false).press(buttonCancel).see(where{"/auth/message", headingSecondSignIn})
 			b.press(linkGoOn).see(s.addPage())
 		},
 		"by going back": func(b *tab, s service, link string) {
@@ -196,7 +196,7 @@ func TestAHintOfElevenMinutesIsTooOld(t *testing.T) {
 	link := w.link(google.request)
 	b.toAdd(google, link.URL)
 	b.detour(w, func() { b.press(buttonProve) }, func(q url.Values) { q.Set("id_token_hint", w.hint(11*time.Minute)) })
-	b.see(where{"/auth/callback", headingNotFresh})
+	b.see(where{"/auth/message", headingNotFresh})
 	w.wantNobodyLinked()
 	w.wantState(link, linkflow.Pending)
 	b.press(linkAgain).see(google.connectPage())
@@ -260,12 +260,12 @@ func TestTheHintIsOfWhoIsSignedIn(t *testing.T) {
 				other.open(w.tenant.URL + "/authorize?" + url.Values{
 					"client_id": {"link-pages"}, "redirect_uri": {w.url("/auth/callback")}, "response_type": {"code"}, "scope": {"openid"}, "prompt": {"login"},
 				}.Encode())
-				other.signIn("bob").see(where{"/auth/callback", headingNoFlow})
+				other.signIn("bob").see(where{"/auth/message", headingNoFlow})
 				b.press(buttonProve)
 			} else {
 				b.detour(w, func() { b.press(buttonProve) }, edit)
 			}
-			b.see(where{"/auth/callback", headingNotFresh})
+			b.see(where{"/auth/message", headingNotFresh})
 			w.wantNobodyLinked()
 			w.wantIdentities("auth0|bob", "auth0|bob")
 		})

@@ -162,7 +162,7 @@ func TestAPersonRefusesToLinkAtEachStep(t *testing.T) {
 			b.toAdd(s, link).press(buttonDecline).see(declinedPage)
 		}},
 		"at the provider, and then at our page": {refuse: func(b *tab, s service, link string) {
-			b.toSecond(s, link).press(buttonCancel).see(where{"/auth/callback", headingSecondSignIn})
+			b.toSecond(s, link).press(buttonCancel).see(where{"/auth/message", headingSecondSignIn})
 			b.press(linkGoOn).see(s.addPage())
 			b.press(buttonDecline).see(declinedPage)
 		}},

@@ -26,7 +26,7 @@ func TestAnAddressThatNobodyVerifiedLinksNothing(t *testing.T) {
 				b.press(buttonProve).see(github.consent)
 				b.press(buttonAllow)
 			}
-			b.see(where{"/auth/callback", headingUnverified})
+			b.see(where{"/auth/message", headingUnverified})
 			w.wantNobodyLinked()
 			w.wantConnected()
 			w.wantState(link, linkflow.Pending)
@@ -39,7 +39,7 @@ func TestAnAccountThatIsSomebodysStaysTheirs(t *testing.T) {
 	t.Run("known before", func(t *testing.T) {
 		t.Parallel()
 		w, b := newWorld(t, viaManagement, ofBob), newTab(t)
-		b.toSecond(google, w.link(google.request).URL).press(buttonAllow).see(where{"/auth/callback", headingTaken})
+		b.toSecond(google, w.link(google.request).URL).press(buttonAllow).see(where{"/auth/message", headingTaken})
 		w.wantNobodyLinked()
 		w.wantIdentities("auth0|bob", "auth0|bob", aliceGoogle)
 		b.press(linkGoOn).see(google.addPage())
@@ -58,7 +58,7 @@ func TestAnAccountThatIsSomebodysStaysTheirs(t *testing.T) {
 		t.Parallel()
 		w, b := newWorld(t, viaLinkAccount, ofBob), newTab(t)
 		b.toAdd(google, w.link(google.request).URL).toAction(google, false)
-		b.press(buttonAllow).see(where{"/auth/callback", headingPerhapsTaken})
+		b.press(buttonAllow).see(where{"/auth/message", headingPerhapsTaken})
 		w.wantNobodyLinked()
 		w.wantIdentities("auth0|bob", "auth0|bob", aliceGoogle)
 	})
@@ -110,7 +110,7 @@ func TestANetworkThatChangesEndsItWherePinned(t *testing.T) {
 				b.open(link).see(google.connectPage())
 				b.press(buttonContinue).see(logIn)
 			},
-			func(b *tab) { b.signIn("alice") }, "/auth/callback",
+			func(b *tab) { b.signIn("alice") }, "/auth/message",
 		},
 		"after the first sign-in": {
 			viaManagement,
@@ -120,7 +120,7 @@ func TestANetworkThatChangesEndsItWherePinned(t *testing.T) {
 		"in the second sign-in": {
 			viaManagement,
 			func(b *tab, link string) { b.toSecond(google, link) },
-			func(b *tab) { b.press(buttonAllow) }, "/auth/callback",
+			func(b *tab) { b.press(buttonAllow) }, "/auth/message",
 		},
 		"before the two are made one": {
 			viaManagement,
@@ -170,7 +170,7 @@ func TestASecondSignInThatIsNotTheOneAskedForLinksNothing(t *testing.T) {
 	b.toAdd(google, w.link(google.request).URL)
 	b.detour(w, func() { b.press(buttonProve) }, func(q url.Values) { q.Set("connection", "github") })
 	b.see(github.consent)
-	b.press(buttonAllow).see(where{"/auth/callback", headingOtherKind})
+	b.press(buttonAllow).see(where{"/auth/message", headingOtherKind})
 	w.wantNobodyLinked()
 	w.wantIdentities(aliceGitHub, aliceGitHub)
 }

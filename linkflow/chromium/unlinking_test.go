@@ -71,7 +71,7 @@ func TestASuggestionIsDeclinedOrSomebodyElses(t *testing.T) {
 
 	b.toOffered(w).press(buttonProve) // nothing is chosen yet, so the browser stays
 	b.choose("github").press(buttonProve).see(github.consent)
-	b.chooseLast().press(buttonAllow).see(where{"/auth/callback", headingNotTheOffered})
+	b.chooseLast().press(buttonAllow).see(where{"/auth/message", headingNotTheOffered})
 	w.wantNobodyLinked()
 	b.press(linkGoOn).see(offeredPage)
 }
