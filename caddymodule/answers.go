@@ -102,7 +102,7 @@ var answers = map[string]answer{
 	},
 	string(vault.CodeInvalidToken): {
 		401, "Access token not accepted",
-		"The access token is expired, malformed or not meant for this API. Get a new one from Auth0; if that is refused as well, the user has to sign in again.", "invalid_token",
+		"The access token is expired, malformed or not meant for this API. Get a new one from Auth0, for the audience that WWW-Authenticate names as realm; if that is refused as well, the user has to sign in again.", "invalid_token",
 	},
 	string(vault.CodeKeysUnavailable): {
 		503, "Access token cannot be verified now",

@@ -259,6 +259,9 @@ func strange(r *auth0test.TokenRequest) { r.ClientID = "strange-agent" }
 
 var policyCases = []answerCase{
 	{name: "machine", token: machine, status: 403, code: "user_required"},
+	{name: "an agent as principal", token: claim("sub", "agt_1a2B3c4D5e6F7g8H9i0JkL"), status: 403, code: "user_required"},
+	{name: "an agent as principal, by a name of its own", token: claim("sub", "Billing agent, Zürich"), status: 403, code: "user_required"},
+	{name: "an agent as principal, by its profile", token: claim("sub_profile", "ai_agent"), status: 403, code: "user_required"},
 	{name: "strange agent", token: strange, status: 403, code: "client_not_allowed"},
 	{name: "no agent", token: claim("azp", nil), status: 403, code: "client_not_allowed"},
 	{name: "two agents", token: claim("client_id", "another"), status: 403, code: "client_not_allowed"},
@@ -438,6 +441,30 @@ func TestTheOperatorsLogNamesAuth0sError(t *testing.T) {
 			}
 			line := p.logLine(`"msg":"refused"`)
 			if line["level"] != "error" || line["reason"] != name || line["error"] != "vault_misconfigured" {
+				t.Errorf("logged %v", line)
+			}
+		})
+	}
+}
+
+func TestTheOperatorsLogSaysWhatIsWrongWithAToken(t *testing.T) {
+	encrypted := "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..Zm9v.YmFy.YmF6"
+	for cause, c := range map[string]answerCase{
+		"iat is 4":                       {tenant: func(c *auth0test.Config) { c.Settings.ClockSkew = 45 }}, // or 44 s, by now
+		"the two clocks":                 {tenant: func(c *auth0test.Config) { c.Settings.ClockSkew = 3600 }},
+		"by this machine's clock":        {token: expired},
+		"it is encrypted: the agent pro": {request: setHeader("Bearer " + encrypted)},
+		"asked Auth0 for no audience":    {request: setHeader("Bearer h480djs93hd8")},
+		"its header has jku":             {token: header("jku", "https://elsewhere.example.com/keys")},
+	} {
+		t.Run(cause, func(t *testing.T) {
+			p, token := c.start(t)
+			got := p.get("/", token, c.change)
+			if got.Status != 401 || !strings.Contains(got.text(t, "detail"), "audience") {
+				t.Errorf("status %d, body %s", got.Status, got.Body)
+			}
+			line := p.logLine(`"msg":"refused"`)
+			if text, _ := line["cause"].(string); line["error"] != "invalid_token" || !strings.Contains(text, cause) {
 				t.Errorf("logged %v", line)
 			}
 		})

@@ -3,6 +3,9 @@ package vault
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
 // payloadWith is goodClaims with one claim more, written as it stands.
@@ -79,6 +82,61 @@ func TestAnIDTokenIdentifiesSomebodyByReadableText(t *testing.T) {
 		_, err := c.VerifyIDToken(t.Context(), sign(rsaKey(), mustJSON(goodHeader()), payload), "web", "n")
 		if got := describe(err); got != tt.want && got != "invalid_token/"+tt.want {
 			t.Errorf("%q: got %s, want %s", tt.members, got, tt.want)
+		}
+	}
+}
+
+// Clocks that differ are nothing that an agent can mend: the operator has to know.
+func TestTheReasonNamesTheClocks(t *testing.T) {
+	for claims, want := range map[*object]string{
+		{"iat": 90}: "iat is 1m30s ahead of this machine's clock: one of the two clocks is wrong",
+		{"nbf": 31}: "nbf is 31s ahead of this machine's clock: one of the two clocks is wrong",
+		{"exp": -2}: "it ended 2s ago by this machine's clock",
+	} {
+		bubble(t, func(t *testing.T) {
+			c := newTenant().client(t, Config{})
+			from := object{}
+			for name, after := range *claims {
+				from[name] = seconds(time.Now()) + int64(after.(int))
+			}
+			_, err := c.Verify(t.Context(), goodToken(from))
+			if e := refused(t, err, CodeInvalidToken); e.Err == nil || e.Err.Error() != want {
+				t.Errorf("got %v, want %s", e, want)
+			}
+		})
+	}
+}
+
+func TestATenantWhoseClockIsAHalfMinuteAheadIsBelieved(t *testing.T) {
+	s, c := listen(t, func(cfg *auth0test.Config) { cfg.Settings.ClockSkew = 28 }, Config{})
+	_ = issue(t, s, c)
+}
+
+func TestATokenThatEndsWhileItIsKeptSaysSo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newTenant().client(t, Config{})
+		raw := goodToken(object{"exp": seconds(time.Now()) + 60})
+		verify(t, c, raw)
+		time.Sleep(61 * time.Second)
+		_, err := c.Verify(t.Context(), raw)
+		if e := refused(t, err, CodeInvalidToken); e.Err == nil || e.Err.Error() != "it ended 1s ago by this machine's clock" {
+			t.Errorf("got %v", e)
+		}
+	})
+}
+
+// The commonest mistake with Auth0: without an audience it gives a token for nobody
+// but itself.
+func TestATokenForNoAudienceIsNamedAsSuch(t *testing.T) {
+	c := newTenant().client(t, Config{})
+	for raw, reason := range map[string]string{
+		b64(`{"alg":"dir","enc":"A256GCM","iss":"https://tenant.example.com/"}`) + "..Zm9v.YmFy.YmF6": "encrypted",
+		b64(`{"alg":"RSA-OAEP-256","enc":"A256GCM"}`) + ".AA.AA.AA.AA":                                "encrypted",
+		"h480djs93hd8": "no_jwt",
+	} {
+		_, err := c.Verify(t.Context(), raw)
+		if e := refused(t, err, CodeInvalidToken); e.Reason != reason || e.Err == nil || !strings.Contains(e.Err.Error(), "asked Auth0 for no audience") {
+			t.Errorf("got %v", e)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestKeysAreFetchedWhenFirstNeeded(t *testing.T) {
 		s := newTenant()
 		c := s.client(t, Config{})
 		s.fetched(t, 0)
-		verifies(t, c, "junk", "invalid_token/malformed")
+		verifies(t, c, "junk", "invalid_token/no_jwt")
 		s.fetched(t, 0)
 		verifies(t, c, goodToken(nil), "ok")
 		verifies(t, c, goodToken(nil), "ok")

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ const (
 
 	// clockSkew is how far the tenant's clock may run ahead of ours. Expiry
 	// gets no leeway.
-	clockSkew = 5 * time.Second
+	clockSkew = 30 * time.Second
 )
 
 // AccessToken is an Auth0 access token that [Client.Verify] accepted: who
@@ -52,8 +53,9 @@ type AccessToken struct {
 	machine bool
 }
 
-// Machine reports whether a client got the token for itself, by client
-// credentials: then there is no user who could have connected an account.
+// Machine reports whether there is no user who could have connected an account: a
+// client got the token for itself, or an agent is the principal (Auth0: "Agents as
+// Principal"). Users' ids have a "|".
 func (t *AccessToken) Machine() bool { return t.machine }
 
 // Grants reports whether the token grants every one of scopes, as scope or as
@@ -80,9 +82,9 @@ func (t *AccessToken) Grants(scopes []string) bool {
 func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	id := c.cache.verified.id(raw, c.rules)
 	if known, ok := c.cache.verified.get(id, raw, c.maxEntries); ok && c.stillGood(ctx, known) {
-		if !time.Now().Before(known.token.Expiry) {
+		if now := time.Now(); !now.Before(known.token.Expiry) {
 			c.cache.verified.drop(id)
-			return nil, invalidToken("expired")
+			return nil, expired(known.token.Expiry, now)
 		}
 		return known.token, nil
 	}
@@ -172,11 +174,11 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 		return nil, &Error{Code: CodeInvalidRequest, Reason: "token_size"}
 	}
 	if !isCanonicalJWS(raw) {
-		return nil, invalidToken("malformed")
+		return nil, unreadable(raw)
 	}
 	part, _, _ := strings.Cut(raw, ".")
 	if err := checkHeader(part); err != nil {
-		return nil, &Error{Code: CodeInvalidToken, Reason: "malformed", Err: err}
+		return nil, invalidTokenf("malformed", "%w", err)
 	}
 	jws, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
@@ -264,4 +266,25 @@ var sextets = func() (table [256]byte) {
 
 const noSextet = 0xff
 
+// unreadable says of what is no JWS what it probably is. Auth0 gives out its own
+// forms of token where no API is asked for.
+func unreadable(raw string) *Error {
+	const noAudience = "the agent probably asked Auth0 for no audience"
+	switch strings.Count(raw, ".") {
+	case 0:
+		return invalidTokenf("no_jwt", "it is no JWT: %s", noAudience)
+	case 4:
+		return invalidTokenf("encrypted", "it is encrypted: %s", noAudience)
+	}
+	return invalidToken("malformed")
+}
+
+func expired(ended, now time.Time) *Error {
+	return invalidTokenf("expired", "it ended %v ago by this machine's clock", now.Sub(ended).Round(time.Second))
+}
+
 func invalidToken(reason string) *Error { return &Error{Code: CodeInvalidToken, Reason: reason} }
+
+func invalidTokenf(reason, format string, args ...any) *Error {
+	return &Error{Code: CodeInvalidToken, Reason: reason, Err: fmt.Errorf(format, args...)}
+}

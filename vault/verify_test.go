@@ -149,6 +149,36 @@ func TestVerifyTellsWhoCalls(t *testing.T) {
 			AccessToken{Subject: "demo-agent@clients", ClientID: "demo-agent", machine: true},
 		},
 		{
+			"an agent that is a principal of its own",
+			auth0test.TokenRequest{ClientID: "a", Claims: object{"sub": "agt_1a2B3c4D5e6F7g8H9i0JkL", "gty": nil}},
+			AccessToken{Subject: "agt_1a2B3c4D5e6F7g8H9i0JkL", ClientID: "a", machine: true},
+		},
+		{
+			"an agent that is a principal under a name of its own",
+			auth0test.TokenRequest{ClientID: "a", Claims: object{"sub": "Billing agent, Zürich", "gty": nil}},
+			AccessToken{Subject: "Billing agent, Zürich", ClientID: "a", machine: true},
+		},
+		{
+			"an agent, known by its profile alone",
+			auth0test.TokenRequest{User: "auth0|alice", ClientID: "a", Claims: object{"sub_profile": "ai_agent"}},
+			AccessToken{Subject: "auth0|alice", ClientID: "a", machine: true},
+		},
+		{
+			"a profile that is no text is not a user's",
+			auth0test.TokenRequest{User: "auth0|alice", ClientID: "a", Claims: object{"sub_profile": []string{"user"}}},
+			AccessToken{Subject: "auth0|alice", ClientID: "a", machine: true},
+		},
+		{
+			"a user, who is said to be one, through an agent that acts",
+			auth0test.TokenRequest{User: "auth0|alice", ClientID: "a", Claims: object{"sub_profile": "user", "act": object{"sub": "agt_1", "sub_profile": "ai_agent"}}},
+			AccessToken{Subject: "auth0|alice", ClientID: "a"},
+		},
+		{
+			"a user of an enterprise connection",
+			auth0test.TokenRequest{User: "samlp|corp|a|b", ClientID: "a"},
+			AccessToken{Subject: "samlp|corp|a|b", ClientID: "a"},
+		},
+		{
 			"a client that speaks for itself, known by the grant alone",
 			auth0test.TokenRequest{User: "auth0|alice", ClientID: "a", Claims: object{"gty": "client-credentials"}},
 			AccessToken{Subject: "auth0|alice", ClientID: "a", machine: true},
@@ -194,10 +224,10 @@ func TestVerifyToTheSecond(t *testing.T) {
 	}{
 		{"expiry in a second", func(now time.Time) object { return object{"exp": seconds(now) + 1} }, "ok"},
 		{"expiry now: no leeway", func(now time.Time) object { return object{"exp": seconds(now)} }, "expired"},
-		{"issued five seconds from now", func(now time.Time) object { return object{"iat": seconds(now) + 5} }, "ok"},
-		{"issued six seconds from now", func(now time.Time) object { return object{"iat": seconds(now) + 6} }, "not_yet_valid"},
-		{"not before five seconds from now", func(now time.Time) object { return object{"nbf": seconds(now) + 5} }, "ok"},
-		{"not before six seconds from now", func(now time.Time) object { return object{"nbf": seconds(now) + 6} }, "not_yet_valid"},
+		{"issued thirty seconds from now", func(now time.Time) object { return object{"iat": seconds(now) + 30} }, "ok"},
+		{"issued 31 seconds from now", func(now time.Time) object { return object{"iat": seconds(now) + 31} }, "not_yet_valid"},
+		{"not before thirty seconds from now", func(now time.Time) object { return object{"nbf": seconds(now) + 30} }, "ok"},
+		{"not before 31 seconds from now", func(now time.Time) object { return object{"nbf": seconds(now) + 31} }, "not_yet_valid"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -247,10 +277,10 @@ func TestVerifyReadsTheTokenStrictly(t *testing.T) {
 	stray := good[:len(good)-1] + string(rune(good[len(good)-1])+1)
 	for _, tt := range []struct{ name, raw, want string }{
 		{"as it should be", good, "ok"},
-		{"junk", "junk", "malformed"},
+		{"junk", "junk", "no_jwt"},
 		{"two parts", parts[0] + "." + parts[1], "malformed"},
 		{"four parts", good + ".", "malformed"},
-		{"five parts: encrypted", good + ".a.b", "malformed"},
+		{"five parts: encrypted", good + ".AA.AA", "encrypted"},
 		{"a line break inside", parts[0] + ".\n" + parts[1] + "." + parts[2], "malformed"},
 		{"a line break at the end", good + "\n", "malformed"},
 		{"a carriage return inside a part", good[:10] + "\r" + good[10:], "malformed"},
@@ -260,7 +290,7 @@ func TestVerifyReadsTheTokenStrictly(t *testing.T) {
 		{"the other base64 alphabet", strings.NewReplacer("-", "+", "_", "/").Replace(good) + "+", "malformed"},
 		{"a signature cut off", parts[0] + "." + parts[1] + ".", "bad_signature"},
 		{"another payload", parts[0] + "." + b64(mustJSON(with(goodClaims(), object{"sub": "auth0|bob"}))) + "." + parts[2], "bad_signature"},
-		{"the JSON form", `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, "malformed"},
+		{"the JSON form", `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, "no_jwt"},
 		{"a header that is no JSON", b64("{") + "." + parts[1] + "." + parts[2], "malformed"},
 		{"a header that is null", b64("null") + "." + parts[1] + "." + parts[2], "malformed"},
 		{"an empty header", "." + parts[1] + "." + parts[2], "malformed"},

@@ -36,7 +36,7 @@ type vectors struct {
 
 // beforeClaims are the reasons for refusing a token whose signature does not
 // count. Any other reason means that it did.
-var beforeClaims = []string{"malformed", "wrong_algorithm", "unknown_key", "bad_signature", "key_endpoint_failed", "token_size"}
+var beforeClaims = []string{"malformed", "no_jwt", "encrypted", "wrong_algorithm", "unknown_key", "bad_signature", "key_endpoint_failed", "token_size"}
 
 var pinned = []string{"RS256", "PS256", "ES256"}
 
