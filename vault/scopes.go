@@ -30,7 +30,7 @@ func GrantedScopes(lists ...string) []string {
 	return scopes
 }
 
-// grantedScopes also gives the refusal of a token whose scopes are unknown.
+// grantedScopes also says why they are unknown though some are told.
 func grantedScopes(lists []string) (scopes []string, unknown *Error) {
 	count, size := 0, 0
 	for _, list := range lists {
@@ -41,7 +41,7 @@ func grantedScopes(lists []string) (scopes []string, unknown *Error) {
 	}
 	switch {
 	case count == 0:
-		return nil, noneTold
+		return nil, nil
 	case count > maxGrantedScopes || size-1 > maxGrantedBytes:
 		return nil, scopesUnknown(fmt.Errorf("%d scopes of %d bytes in all are told, too many to compare", count, size-1))
 	}
@@ -51,8 +51,6 @@ func grantedScopes(lists []string) (scopes []string, unknown *Error) {
 	}
 	return shared(scopes), nil
 }
-
-var noneTold = scopesUnknown(errors.New("none are told"))
 
 func scopesUnknown(why error) *Error {
 	return &Error{Code: CodeScopeExcess, Reason: "scopes_unknown", Err: why}
@@ -76,8 +74,8 @@ type demand struct {
 func (r Request) demand() demand { return demand{r.Connection, r.Scopes, r.MaxScopes} }
 
 // Prepare returns r in the form that [Client.Token] compares once with each token,
-// and not on each call. What is changed afterwards in the lists does not count.
-// An error says why no account could ever pass.
+// and not on each call: what is changed afterwards in Connection or the lists does
+// not count for that. An error says why no account could ever pass.
 func (r Request) Prepare() (Request, error) {
 	for _, scope := range r.MaxScopes {
 		if isDefault(scope) {
@@ -102,7 +100,7 @@ func (r Request) Prepare() (Request, error) {
 // [Client.Token] does. Its errors are *Error with CodeScopeRequired or
 // CodeScopeExcess. No granted scopes mean that they are unknown.
 func (r Request) CheckScopes(granted []string) error {
-	if err := r.demand().check(granted, noneTold); err != nil {
+	if err := r.demand().check(granted, nil); err != nil {
 		return err
 	}
 	return nil
@@ -116,6 +114,9 @@ func (d demand) check(granted []string, unknown *Error) *Error {
 	}
 	if d.most == nil {
 		return nil
+	}
+	if len(granted) == 0 && unknown == nil {
+		return scopesUnknown(errors.New("none are told"))
 	}
 	if len(granted) == 0 {
 		return unknown

@@ -51,7 +51,7 @@ type Token struct {
 
 	bearer  Secret // "Bearer " and the token, so that no request puts them together
 	entry   *entry // that it belongs to; nil: it was never kept
-	unknown *Error // why there are no Scopes
+	unknown *Error // why there are no Scopes, if some were told
 }
 
 const bearerPrefix = "Bearer "
