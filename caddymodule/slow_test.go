@@ -22,7 +22,7 @@ func TestASlowTenantHoldsUpNoMoreThanMayWait(t *testing.T) {
 	p.more(served, 10)
 	p.exchangeFault(auth0test.Fault{DelayMS: 2000})
 	flights := most(func() int { return goroutinesIn("vault.(*Client).fly") })
-	underWay := most(func() int { return goroutinesIn("vault.(*Client).exchange") })
+	underWay := most(func() int { return goroutinesIn("vault.(*Client).fetch") })
 	meanwhile := served.total()
 	replies := p.together(fresh, func(i int) string { return strangers[i].token }, "/")
 	meanwhile = served.total() - meanwhile
