@@ -338,7 +338,7 @@ var weatherCases = []answerCase{
 	{name: "HTML 200", arrange: exchangeSays(200, "<html>"), status: 502, code: "vault_unavailable"},
 	{name: "401 without a body", arrange: exchangeSays(401, ""), status: 502, code: "vault_unavailable"},
 	{name: "no token", arrange: exchangeSays(200, `{"token_type":"Bearer"}`), status: 502, code: "vault_unavailable"},
-	{name: "expires_in is no integer", arrange: exchangeSays(200, `{"access_token":"a","token_type":"Bearer","expires_in":"soon"}`), status: 502, code: "vault_unavailable"},
+	{name: "expires_in is no number", arrange: exchangeSays(200, `{"access_token":"a","token_type":"Bearer","expires_in":"soon"}`), status: 502, code: "vault_unavailable"},
 	{name: "drop", arrange: failing("/oauth/token", 0), status: 502, code: "vault_unavailable"},
 	{name: "slow", lines: []string{"timeout 1s"}, arrange: func(p *proxy) { p.exchangeFault(auth0test.Fault{DelayMS: 20_000}) }, status: 504, code: "vault_timeout"},
 	{name: "429", arrange: func(p *proxy) {

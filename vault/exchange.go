@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -101,10 +102,10 @@ func parseToken(body []byte, asked time.Time) (*Token, *Error) {
 	}
 	token := &Token{bearer: NewSecret(bearerPrefix + answer.AccessToken)}
 	token.Scopes, token.unknown = grantedScopes([]string{answer.Scope})
-	if len(answer.ExpiresIn) > 0 {
-		life, ok := parseSeconds(string(answer.ExpiresIn))
+	if life := string(answer.ExpiresIn); life != "" && life != "null" {
+		life, ok := parseSeconds(life)
 		if !ok {
-			return nil, senseless("expires_in is no integer")
+			return nil, senseless("expires_in is no number of seconds")
 		}
 		token.Expiry = asked.Add(life)
 	}
@@ -127,14 +128,24 @@ func isToken(s string) bool {
 	return s != "" && len(s) <= maxProviderToken && strings.TrimSpace(s) == s
 }
 
-// parseSeconds reads an integer number of seconds, cut to ten years either way.
-func parseSeconds(s string) (time.Duration, bool) {
+// decimal is a number of seconds in JSON, bare or quoted: RFC 6749 §5.1 has integers,
+// providers have more.
+var decimal = regexp.MustCompile(`^"?(-?[0-9]+)(?:\.([0-9]+))?"?$`)
+
+// parseSeconds reads a JSON value, rounded down, and cut to ten years either way.
+func parseSeconds(value string) (time.Duration, bool) {
 	const limit = 10 * 365 * 24 * 3600
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) || strings.HasPrefix(s, "+") {
+	parts := decimal.FindStringSubmatch(value)
+	if parts == nil {
 		return 0, false
 	}
-	return time.Duration(min(max(n, -limit), limit)) * time.Second, true
+	whole, fraction := parts[1], parts[2]
+	n, _ := strconv.ParseInt(whole, 10, 64) // too large a one is the largest
+	n = min(max(n, -limit), limit)
+	if whole[0] == '-' && strings.Trim(fraction, "0") != "" && n > -limit {
+		n--
+	}
+	return time.Duration(n) * time.Second, true
 }
 
 func senseless(why string) *Error {

@@ -430,11 +430,11 @@ func TestASuccessThatMakesNoSenseIsNone(t *testing.T) {
 		{"access_token twice", inside + `,"access_token":"another"}`, senseless},
 		{"Access_Token is not access_token", without("access_token") + `,"Access_Token":"a"}`, senseless},
 		{"Access_Token beside access_token", inside + `,"Access_Token":"another"}`, "ok"},
-		{"expires_in a string", changed(object{"expires_in": "3600"}), senseless},
-		{"expires_in a fraction", inside[:strings.Index(inside, `"expires_in"`)] + `"expires_in":1.5,"token_type":"Bearer"}`, senseless},
+		{"expires_in a string", changed(object{"expires_in": "3600"}), "ok"},
+		{"expires_in a fraction", inside[:strings.Index(inside, `"expires_in"`)] + `"expires_in":1.5,"token_type":"Bearer"}`, "ok"},
 		{"expires_in an exponent", `{"access_token":"a","token_type":"Bearer","expires_in":1e30}`, senseless},
 		{"expires_in a list", changed(object{"expires_in": []int{1}}), senseless},
-		{"expires_in null", without("expires_in") + `,"expires_in":null}`, senseless},
+		{"expires_in null", without("expires_in") + `,"expires_in":null}`, "ok"},
 		{"expires_in true", changed(object{"expires_in": true}), senseless},
 		{"expires_in twice", inside + `,"expires_in":1}`, senseless},
 		{"expires_in 0", changed(object{"expires_in": 0}), "ok"},
@@ -487,6 +487,32 @@ func TestWhatASuccessTells(t *testing.T) {
 		}
 		if token.Reveal() != "a" || !reflect.DeepEqual(token.Scopes, tt.scopes) || !token.Expiry.Equal(tt.expiry) {
 			t.Errorf("%s: got %q, %v", tt.name, token.Scopes, token.Expiry)
+		}
+	}
+}
+
+// Providers' ways of saying it reach us through Auth0: any other is not guessed at.
+func TestALifeIsANumberOfSecondsHoweverItIsWritten(t *testing.T) {
+	asked := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for life, want := range map[string]time.Duration{
+		`3599`: 3599 * time.Second, `"3599"`: 3599 * time.Second, `3598.6`: 3598 * time.Second, `"3598.6"`: 3598 * time.Second, `"3599.0"`: 3599 * time.Second,
+		`0.9`: 0, `"007"`: 7 * time.Second, `-0`: 0, `-1`: -time.Second, `-0.5`: -time.Second, `"-1.0"`: -time.Second, `-1.1`: -2 * time.Second,
+		`99999999999999999999.5`: 3650 * 24 * time.Hour, `"-99999999999999999999.5"`: -3650 * 24 * time.Hour,
+	} {
+		token, err := parseToken([]byte(`{"access_token":"a","token_type":"Bearer","expires_in": `+life+` }`), asked)
+		if err != nil || token.Expiry.Sub(asked) != want {
+			t.Errorf("%s: got %v, %v, want %v", life, token, err, want)
+		}
+	}
+	if token, err := parseToken([]byte(`{"access_token":"a","token_type":"Bearer","expires_in":null}`), asked); err != nil || !token.Expiry.IsZero() {
+		t.Errorf("null: got %v, %v", token, err)
+	}
+	for _, life := range []string{
+		`""`, `" 3599"`, `"3599 "`, `"+1"`, `"1."`, `".5"`, `"-"`, `"--1"`, `"1.-5"`, `"1.5.5"`, `1e3`, `1E3`, `1.5e3`, `"1e3"`, `"0x10"`, `"1_000"`, `"1,5"`, `"\u0031"`, `"Inf"`, `"NaN"`, `"null"`,
+		`"\"1\""`, `"1h"`, `"２"`, `true`, `false`, `[]`, `[1]`, `{}`, `{"seconds":1}`,
+	} {
+		if token, err := parseToken([]byte(`{"access_token":"a","token_type":"Bearer","expires_in":`+life+`}`), asked); err == nil || err.Reason != "senseless_answer" {
+			t.Errorf("%s: got %v, %v", life, token, err)
 		}
 	}
 }

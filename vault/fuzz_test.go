@@ -15,6 +15,7 @@ func FuzzExchangeAnswer(f *testing.F) {
 		mustJSON(grant("token", nil)), `{"access_token":"a","token_type":"Bearer"}`, `{"access_token":"a\u0000","token_type":"bearer","expires_in":-1}`,
 		`{"access_token":"a","token_type":"Bearer","expires_in":99999999999999999999,"scope":"a,b c"}`, `{"Access_Token":"a"}`, `null`, `[]`, ``, `{}x`,
 		`{"access_token":"a","access_token":"b","token_type":"Bearer"}`, `{"access_token":{},"token_type":"Bearer","expires_in":1e30}`,
+		`{"access_token":"a","token_type":"Bearer","expires_in":"3599"}`, `{"access_token":"a","token_type":"Bearer","expires_in":-0.5}`, `{"access_token":"a","token_type":"Bearer","expires_in":null}`,
 	} {
 		f.Add([]byte(seed))
 	}
