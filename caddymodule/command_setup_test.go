@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/auth0/go-auth0"
+	"github.com/auth0/go-auth0/management"
+
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
@@ -112,6 +115,9 @@ func TestSetupFromAnEmptyTenantToTheWholeFlow(t *testing.T) {
 		t.Errorf("a second run exits with %d\n%s", code, out)
 	}
 
+	// By which connections people sign in is for the operator to say.
+	enable(t, p.Tenant, "Username-Password-Authentication", os.Getenv("AUTH0_LINK_CLIENT_ID"), os.Getenv("AGENT_CLIENT_ID"))
+
 	if err := p.tryLoad(config); err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +137,27 @@ func TestSetupFromAnEmptyTenantToTheWholeFlow(t *testing.T) {
 	code, out, _ = command(t, t.Context(), config, "doctor", "--user", "alice@example.com")
 	if code != 0 || strings.Count(out, "user.connected") != 2 {
 		t.Errorf("for a user doctor exits with %d\n%s", code, out)
+	}
+}
+
+// enable lets applications use a connection, as its page in the Dashboard does.
+func enable(t *testing.T, tenant *auth0test.Server, name string, clients ...string) {
+	t.Helper()
+	api, err := management.New(strings.TrimPrefix(tenant.URL, "http://"), management.WithInsecure(),
+		management.WithClientCredentials(t.Context(), "tenant-management", "tenant-management-secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection, err := api.Connection.ReadByName(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var enabled []management.ConnectionEnabledClient
+	for i := range clients {
+		enabled = append(enabled, management.ConnectionEnabledClient{ClientID: &clients[i], Status: auth0.Bool(true)})
+	}
+	if err := api.Connection.UpdateEnabledClients(t.Context(), connection.GetID(), enabled); err != nil {
+		t.Fatal(err)
 	}
 }
 
