@@ -16,8 +16,8 @@ import (
 
 // bearerToken returns the one access token that the request carries in its
 // Authorization header (RFC 6750 §2.1). The other places that RFC 6750 knows end
-// up in logs, and two credentials leave open which one counts, as a second method
-// does which one routes have let through: all are refused.
+// up in logs, and two credentials leave open which one counts: both are refused. So
+// is a header that names another method than the one that routes have let through.
 func bearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	switch {

@@ -91,6 +91,9 @@ func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	if c.audience == "" {
 		return nil, errors.New("vault: a Client with Config.RefreshTokens has no API to verify tokens for")
 	}
+	if err := forNoAPI(raw); err != nil {
+		return nil, err
+	}
 	jws, err := c.verifySignature(ctx, raw, c.algorithms)
 	if err != nil {
 		return nil, err
@@ -174,7 +177,7 @@ func (c *Client) verifySignature(ctx context.Context, raw string, algorithms []j
 		return nil, &Error{Code: CodeInvalidRequest, Reason: "token_size"}
 	}
 	if !isCanonicalJWS(raw) {
-		return nil, unreadable(raw)
+		return nil, invalidToken("malformed")
 	}
 	part, _, _ := strings.Cut(raw, ".")
 	if err := checkHeader(part); err != nil {
@@ -266,17 +269,19 @@ var sextets = func() (table [256]byte) {
 
 const noSextet = 0xff
 
-// unreadable says of what is no JWS what it probably is. Auth0 gives out its own
-// forms of token where no API is asked for.
-func unreadable(raw string) *Error {
+// forNoAPI refuses the two other forms of access token that Auth0 has: those that
+// no API is named in.
+func forNoAPI(raw string) *Error {
 	const noAudience = "the agent probably asked Auth0 for no audience"
-	switch strings.Count(raw, ".") {
-	case 0:
+	switch dots := strings.Count(raw, "."); {
+	case raw == "" || len(raw) > MaxTokenSize:
+		return nil // refused for that
+	case dots == 0:
 		return invalidTokenf("no_jwt", "it is no JWT: %s", noAudience)
-	case 4:
+	case dots == 4:
 		return invalidTokenf("encrypted", "it is encrypted: %s", noAudience)
 	}
-	return invalidToken("malformed")
+	return nil
 }
 
 func expired(ended, now time.Time) *Error {
