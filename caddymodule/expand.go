@@ -153,7 +153,7 @@ func parseText(text string) (parts []part, err error) {
 				return nil, errBrace
 			}
 			parts = append(parts, part{text: string(plain)}, part{placeholder: name})
-			plain = nil
+			plain = plain[:0]
 			i += len(name) + 1
 		case '}':
 			return nil, errBrace

@@ -39,10 +39,10 @@ func noHint(r rune) bool { return r <= ' ' || r > '~' }
 // expand returns the hint for a request: empty if one of its placeholders is, so
 // that no part of an id is taken for the whole.
 func (h hint) expand(r *http.Request) (string, error) {
-	var value string
+	var value strings.Builder
 	for _, part := range h {
 		if part.placeholder == "" {
-			value += part.text
+			value.WriteString(part.text)
 			continue
 		}
 		found, known := replacer(r).GetString(part.placeholder)
@@ -52,9 +52,9 @@ func (h hint) expand(r *http.Request) (string, error) {
 		case found == "":
 			return "", nil
 		}
-		value += found
+		value.WriteString(found)
 	}
-	return value, nil
+	return value.String(), nil
 }
 
 // hasPlaceholders tells whether requests have a say, with placeholders that begin

@@ -156,7 +156,7 @@ func routesIn(v reflect.Value) (lists []caddyhttp.RouteList) {
 			return routesIn(v.Elem())
 		}
 	case reflect.Slice, reflect.Array:
-		if routes, ok := v.Interface().(caddyhttp.RouteList); ok {
+		if routes, ok := reflect.TypeAssert[caddyhttp.RouteList](v); ok {
 			return []caddyhttp.RouteList{routes}
 		}
 		for _, item := range v.Seq2() {

@@ -162,9 +162,9 @@ func (a *answer) check(req Request) *Error {
 // tooMuch names the first few, and not at length.
 func tooMuch(excess []string) error {
 	const few, most = 5, 100
-	var shown []string
-	for _, scope := range excess[:min(len(excess), few)] {
-		shown = append(shown, scope[:min(len(scope), most)])
+	shown := slices.Clone(excess[:min(len(excess), few)])
+	for i, scope := range shown {
+		shown[i] = scope[:min(len(scope), most)]
 	}
 	if len(excess) > few {
 		return fmt.Errorf("%d more than allowed, beginning with %q", len(excess), shown)
