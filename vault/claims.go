@@ -38,18 +38,6 @@ type claims struct {
 	Confirmation josejson.RawMessage `json:"cnf"`
 }
 
-// idClaims are those of an ID token. In an access token an Action may have given
-// their names to something else.
-type idClaims struct {
-	claims
-	Nonce    string       `json:"nonce"`
-	AuthTime *numericDate `json:"auth_time"`
-	Methods  []string     `json:"amr"`
-	Email    string       `json:"email"`
-	Nickname string       `json:"nickname"`
-	Name     string       `json:"name"`
-}
-
 // audience is a string or an array of strings (RFC 7519 §4.1.3).
 type audience []string
 
@@ -149,19 +137,6 @@ func (c *claims) accessToken(raw string) (*AccessToken, error) {
 func (c *claims) isMachine() bool {
 	return strings.HasSuffix(c.Subject, "@clients") || !strings.Contains(c.Subject, "|") || c.GrantType == "client-credentials" ||
 		!slices.Contains([]string{"", "null", `"user"`}, string(c.SubjectProfile))
-}
-
-func (c *idClaims) idToken() *IDToken {
-	t := &IDToken{Subject: c.Subject, OrgID: c.OrgID, MFA: slices.Contains(c.Methods, "mfa")}
-	if c.AuthTime != nil {
-		t.AuthTime = c.AuthTime.time()
-	}
-	for _, name := range []string{c.Email, c.Nickname, c.Name} {
-		if t.Name == "" {
-			t.Name = name
-		}
-	}
-	return t
 }
 
 func deref(s *string) string {

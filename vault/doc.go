@@ -74,17 +74,17 @@
 //
 // In the order of a call:
 //
-//	client.go                    configuration
-//	verify.go, header.go, claims.go, verified.go, keys.go
+//	config.go, client.go         configuration, and what may be told of it all
+//	verify.go, claims.go, verified.go, keys.go
 //	                             whose token is this
-//	token.go, caller.go          what is wanted, and for whom
+//	token.go                     what is wanted, and for whom
 //	flight.go                    one exchange for all who wait for it
 //	memory.go, renewal.go        is there an answer already, and for how long
 //	admission.go, breaker.go     may Auth0 be asked now
 //	exchange.go, call.go         asking it
 //	scopes.go, scopenames.go     is that enough
 //	errors.go                    every way in which it can end
-//	secret.go, hook.go           what must not be printed, what may be told
+//	secret.go                    what must not be printed
 //	cache.go                     what outlives a configuration
-//	source.go                    for other Go programs
+//	idtoken.go, source.go        for sign-ins, and for other Go programs
 package vault

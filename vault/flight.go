@@ -2,34 +2,10 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"sync"
 	"time"
 )
-
-// question is one exchange to be made, with all that its answer depends on.
-type question struct {
-	key
-	subject subject
-	request Request
-	at      time.Time // when it was asked
-}
-
-func (c *Client) question(caller Caller, req Request, at time.Time) (question, error) {
-	if req.Connection == "" {
-		return question{}, errors.New("vault: Request.Connection is required")
-	}
-	s, err := caller.subject(c)
-	return question{
-		key:     key{account{c.tenant, s.user, req.Connection}, c.id, s.agent, req.LoginHint},
-		subject: s,
-		request: req,
-		at:      at,
-	}, err
-}
-
-func (q question) asker() asker { return asker{q.key.subject, q.agent, q.connection} }
 
 // flight is an exchange on its way. done is closed when the answer is there.
 type flight struct {
@@ -136,21 +112,6 @@ func (fs *flights) strand(which func(key) bool) {
 			delete(fs.byName, name)
 		}
 	}
-}
-
-// ask returns the vault's answer to q that was asked for at or after oldest: a
-// kept one, one that is on its way, or a new one.
-func (c *Client) ask(ctx context.Context, q question, oldest time.Time) (*answer, error) {
-	a, err := c.join(ctx, q, digest{}, oldest)
-	if err == nil && a.asked.Before(oldest) {
-		return c.ask(ctx, q, oldest) // it was on its way before; what is now is younger
-	}
-	own := q.subject.token.Reveal()
-	if err != nil || a.refused == (Secret{}) || a.refused.Reveal() == own {
-		return a, err
-	}
-	// Another token of the user was refused, which says nothing about ours.
-	return c.join(ctx, q, sha256.Sum256([]byte(own)), oldest)
 }
 
 // join returns the kept answer to q if it was asked for at or after oldest.

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"unique"
 
 	"github.com/go-jose/go-jose/v4"
+	josejson "github.com/go-jose/go-jose/v4/json"
 )
 
 const (
@@ -114,53 +116,6 @@ func (c *Client) Verify(ctx context.Context, raw string) (*AccessToken, error) {
 	}
 	c.cache.verified.put(id, verifiedToken{token, unique.Make(jws.signer)}, c.maxEntries)
 	return token, nil
-}
-
-// IDToken is an ID token that [Client.VerifyIDToken] accepted.
-type IDToken struct {
-	Subject string
-	OrgID   string
-	// Name is how the user is known to people: e-mail address, nickname or
-	// name, in this order; empty if the token has none of them.
-	Name string
-	// AuthTime is when the user authenticated, to the second; zero if the token
-	// does not say. Auth0 says it where the login asked for max_age.
-	AuthTime time.Time
-	// MFA says that the user authenticated with more than one factor (`amr` has
-	// "mfa", RFC 8176 §2).
-	MFA bool
-}
-
-// MultiFactor is what a login says in acr_values to ask for a second factor (OpenID
-// Provider Authentication Policy Extension 1.0 §4). At Auth0 the tenant's Actions
-// have to act on it.
-const MultiFactor = "http://schemas.openid.net/pape/policies/2007/06/multi-factor"
-
-// VerifyIDToken checks an ID token that was issued to the client clientID in a
-// login that began with nonce, as OpenID Connect Core §3.1.3.7 says.
-//
-// Errors are CodeInvalidRequest, CodeInvalidToken, CodeKeysUnavailable, or the error of
-// ctx.
-func (c *Client) VerifyIDToken(ctx context.Context, raw, clientID, nonce string) (*IDToken, error) {
-	// What applications may sign ID tokens with in Auth0, less HS256.
-	jws, err := c.verifySignature(ctx, raw, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
-	if err != nil {
-		return nil, err
-	}
-	claims, err := parseClaims[idClaims](jws.payload)
-	if err != nil {
-		return nil, err
-	}
-	if err := claims.check(c.issuer, clientID, time.Now()); err != nil {
-		return nil, err
-	}
-	if nonce == "" || claims.Nonce != nonce {
-		return nil, invalidToken("wrong_nonce")
-	}
-	if len(claims.Audience) > 1 && claims.AuthorizedParty == nil || claims.AuthorizedParty != nil && *claims.AuthorizedParty != clientID {
-		return nil, invalidToken("wrong_client")
-	}
-	return claims.idToken(), nil
 }
 
 // signed is what a compact JWS (RFC 7515) holds, and whose it is.
@@ -292,4 +247,39 @@ func invalidToken(reason string) *Error { return &Error{Code: CodeInvalidToken, 
 
 func invalidTokenf(reason, format string, args ...any) *Error {
 	return &Error{Code: CodeInvalidToken, Reason: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// maxHeader is the longest header of a token that is looked at, in bytes. Auth0's
+// have about a hundred.
+const maxHeader = 1 << 10
+
+// refusedMembers are in no header of Auth0's. They bring the token's own key, or name
+// it otherwise than `kid` does (RFC 7515 §4.1.2 to §4.1.8), or change what the other
+// parts mean (RFC 7515 §4.1.11, RFC 7516 §4.1.3, RFC 7797).
+var refusedMembers = []string{"jwk", "jku", "x5c", "x5u", "x5t", "x5t#S256", "crit", "b64", "zip"}
+
+// checkHeader looks at the first part of a token, whose base64url is canonical.
+// Anybody may send one, so nothing in it may cost much: what it holds besides scalars
+// is not read.
+func checkHeader(part string) error {
+	if base64.RawURLEncoding.DecodedLen(len(part)) > maxHeader {
+		return errors.New("its header is over 1 KiB")
+	}
+	header, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return err
+	}
+	var members map[string]josejson.RawMessage
+	if decode(header, &members) != nil || members == nil {
+		return errors.New("its header is no JSON object")
+	}
+	for name, value := range members {
+		if slices.Contains(refusedMembers, name) {
+			return fmt.Errorf("its header has %s", name)
+		}
+		if value[0] == '{' || value[0] == '[' {
+			return errors.New("its header is nested")
+		}
+	}
+	return nil
 }
