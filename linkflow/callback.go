@@ -150,7 +150,7 @@ func (f *Flow) signedIn(r *http.Request, s *flowState, code string) answer {
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
-	f.outcomes.begin(s.Ticket)
+	f.outcomes.Begin(s.Ticket.wished())
 	f.tell(r.Context(), byUser(SignedIn, s.Ticket))
 	return redirect(f.confirmPage(s)).with(cookies...)
 }

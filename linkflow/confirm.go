@@ -77,7 +77,7 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 	case action == "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	case action == "switch":
-		f.outcomes.leave(s.Ticket)
+		f.outcomes.Leave(s.Ticket.wished())
 		s.forgetPerson()
 		return f.beginLogin(r, forLogin, s, signIn{organization: s.Ticket.OrgID, afresh: true})
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -125,18 +126,18 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 		return f.failed(r, s, auth0Refusal(err, pageNotConnected))
 	}
 	f.vault.Forget(t.Subject, t.Connection)
-	e, event, state := ending{Granted: done.Scopes}, byUser(Linked, t), connected
+	e, event, state := ending{Granted: done.Scopes}, byUser(Linked, t), outcome.Connected
 	if len(done.Scopes) > 0 {
 		e.Missing = vault.MissingScopes(done.Scopes, t.Scopes)
 	}
 	if e.Missing != nil {
-		event.Kind, event.Reason, state = FailedToLink, "scopes_missing", Failed
+		event.Kind, event.Reason, state = FailedToLink, "scopes_missing", outcome.Failed
 	}
 	// Who asks for another account and then chooses a known one gives it less.
 	if known, ok := findAccount(before, done.ID); ok && len(done.Scopes) > 0 {
 		e.Missing = append(e.Missing, vault.MissingScopes(slices.Concat(done.Scopes, e.Missing), known.Scopes)...)
 	}
-	f.outcomes.record(t, state)
+	f.outcomes.Record(t.wished(), state)
 	f.tell(r.Context(), event)
 	return f.finish(r, s, e)
 }
@@ -153,14 +154,14 @@ func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) ans
 }
 
 func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
-	f.outcomes.record(s.Ticket, Failed)
+	f.outcomes.Record(s.Ticket.wished(), outcome.Failed)
 	no.data.Again = f.again(r, s)
 	return f.refuse(r, byUser(FailedToLink, s.Ticket), no).with(f.drop(r, s)...)
 }
 
 // declined ends a flow whose user said no, here or at the provider.
 func (f *Flow) declined(r *http.Request, s *flowState, event Event) answer {
-	f.outcomes.record(s.Ticket, Declined)
+	f.outcomes.Record(s.Ticket.wished(), outcome.Declined)
 	f.tell(r.Context(), event)
 	return f.finish(r, s, ending{Declined: true})
 }

@@ -83,7 +83,7 @@
 //	identities.go, management.go       Auth0's Management API
 //	done.go, returnto.go               where it ends
 //	accounts.go, session.go            looking after accounts
-//	status.go, questions.go, hold.go, outcomes.go
+//	status.go, hold.go, internal/outcome
 //	                                   what the agent is told
 //	answers.go, pagedata.go, pages.go, messages.go, text.go
 //	                                   every byte that a browser gets

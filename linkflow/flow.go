@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -39,7 +40,7 @@ type Flow struct {
 	discovered  discovered
 	offers      func(connection string) (scopes []string, ok bool)
 	sealer      *sealer
-	outcomes    *Outcomes
+	outcomes    *outcome.Board
 	hook        func(context.Context, Event)
 }
 
@@ -90,7 +91,7 @@ func New(cfg Config) (*Flow, error) {
 		pages:       pages,
 		offers:      cfg.Offers,
 		sealer:      newSealer(cfg.Keys, cfg.Tenant, cfg.Origin),
-		outcomes:    cfg.Outcomes,
+		outcomes:    cfg.Outcomes.board,
 		hook:        cfg.Hook,
 	}, nil
 }
@@ -98,7 +99,7 @@ func New(cfg Config) (*Flow, error) {
 // Close ends all waits in [Flow.Status] with the state that is known, also those
 // in other Flows that share its Outcomes, for a process that exits. Pages go on
 // being served.
-func (f *Flow) Close() { f.outcomes.close() }
+func (f *Flow) Close() { f.outcomes.Close() }
 
 // Route says what a path is to a Flow.
 type Route int

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -33,14 +34,14 @@ func wantHold(t *testing.T, f *Flow, d time.Duration, want bool, after time.Dura
 }
 
 func TestACallIsHeldUntilTheFlowEnds(t *testing.T) {
-	for _, end := range []State{connected, Completed, Declined, Failed} {
+	for _, end := range []outcome.State{outcome.Connected, outcome.Completed, outcome.Declined, outcome.Failed} {
 		t.Run(string(end), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := holdFlow(t)
 				tk, _ := stubTicket(t, f)
 				wantHold(t, f, time.Minute, false, 0) // nobody has opened the link
-				f.outcomes.begin(tk)
-				time.AfterFunc(7*time.Second, func() { f.outcomes.record(tk, end) })
+				f.outcomes.Begin(tk.wished())
+				time.AfterFunc(7*time.Second, func() { f.outcomes.Record(tk.wished(), end) })
 				wantHold(t, f, time.Minute, true, 7*time.Second)
 				wantHold(t, f, time.Minute, false, 0)
 			})
@@ -52,7 +53,7 @@ func TestAHoldEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := holdFlow(t)
 		tk, _ := stubTicket(t, f)
-		f.outcomes.begin(tk)
+		f.outcomes.Begin(tk.wished())
 		wantHold(t, f, 30*time.Second, false, 30*time.Second)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -64,7 +65,7 @@ func TestAHoldEnds(t *testing.T) {
 		wantHold(t, f, time.Hour, false, 0)
 
 		tk, _ = stubTicket(t, f)
-		f.outcomes.begin(tk)
+		f.outcomes.Begin(tk.wished())
 		time.AfterFunc(time.Second, f.Close)
 		wantHold(t, f, time.Minute, false, time.Second)
 	})
@@ -74,7 +75,7 @@ func TestOneCallIsHeldAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := holdFlow(t)
 		tk, _ := stubTicket(t, f)
-		f.outcomes.begin(tk)
+		f.outcomes.Begin(tk.wished())
 		for range 3 { // the place becomes free again
 			go f.Hold(t.Context(), someone, calendar, time.Second)
 			synctest.Wait()
@@ -84,19 +85,13 @@ func TestOneCallIsHeldAtATime(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		synctest.Wait()
-		f.outcomes.mu.Lock()
-		defer f.outcomes.mu.Unlock()
-		if n := len(f.outcomes.held); n != 0 {
-			t.Errorf("%d calls are remembered", n)
-		}
 	})
 }
 
 func TestACallIsHeldForNobodyElse(t *testing.T) {
 	f := holdFlow(t)
 	tk, _ := stubTicket(t, f)
-	f.outcomes.begin(tk)
+	f.outcomes.Begin(tk.wished())
 	for name, c := range map[string]struct {
 		caller vault.AccessToken
 		req    vault.Request
@@ -125,12 +120,12 @@ func TestACallGoesOnWhenTheAccountIsConnectedForAnotherAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := holdFlow(t)
 		tk, _ := stubTicket(t, f)
-		f.outcomes.begin(tk)
+		f.outcomes.Begin(tk.wished())
 		other := tk
 		other.ID, other.Agent = "another", "other"
-		f.outcomes.begin(other)
-		time.AfterFunc(time.Second, func() { f.outcomes.record(other, Declined) })
-		time.AfterFunc(2*time.Second, func() { f.outcomes.record(other, connected) })
+		f.outcomes.Begin(other.wished())
+		time.AfterFunc(time.Second, func() { f.outcomes.Record(other.wished(), outcome.Declined) })
+		time.AfterFunc(2*time.Second, func() { f.outcomes.Record(other.wished(), outcome.Connected) })
 		wantHold(t, f, time.Minute, true, 2*time.Second)
 	})
 }
@@ -140,13 +135,13 @@ func TestACallLooksAgainWhenItsUserHasLinked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := holdFlow(t)
 		tk, _ := stubTicket(t, f)
-		f.outcomes.begin(tk)
-		time.AfterFunc(time.Second, func() { f.outcomes.lookNow(tk) })
+		f.outcomes.Begin(tk.wished())
+		time.AfterFunc(time.Second, func() { f.outcomes.LookNow(tk.wished()) })
 		wantHold(t, f, time.Minute, true, time.Second)
 		if !f.Connecting(someone, calendar) {
 			t.Error("the user's flow is over")
 		}
-		time.AfterFunc(time.Second, func() { f.outcomes.record(tk, connected) })
+		time.AfterFunc(time.Second, func() { f.outcomes.Record(tk.wished(), outcome.Connected) })
 		wantHold(t, f, time.Minute, true, time.Second)
 	})
 }
@@ -159,8 +154,8 @@ func TestAHoldSurvivesAReload(t *testing.T) {
 		stub := func(*http.Request) (int, string) { asked.Add(1); return 401, notConnectedBody }
 		before, after := stubFlow(t, stub, share), stubFlow(t, stub, share)
 		tk, _ := stubTicket(t, before)
-		before.outcomes.begin(tk)
-		time.AfterFunc(time.Second, func() { after.outcomes.record(tk, Declined) })
+		before.outcomes.Begin(tk.wished())
+		time.AfterFunc(time.Second, func() { after.outcomes.Record(tk.wished(), outcome.Declined) })
 		wantHold(t, before, time.Minute, true, time.Second)
 		if asked.Load() != 0 {
 			t.Error("the vault was asked")
@@ -179,7 +174,7 @@ func TestACallLearnsOfALinkForAnyoneThatChangedHands(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := holdFlow(t)
 				agents, _ := stubTicket(t, f)
-				f.outcomes.begin(agents)
+				f.outcomes.Begin(agents.wished())
 				own := f.openTicket()
 				own.Subject, own.OrgID, own.Connection = someone.Subject, someone.OrgID, calendar.Connection
 				if name == "another person" {
@@ -187,10 +182,10 @@ func TestACallLearnsOfALinkForAnyoneThatChangedHands(t *testing.T) {
 				} else {
 					own.Connection = ""
 				}
-				f.outcomes.begin(own)
+				f.outcomes.Begin(own.wished())
 				change(&own)
-				f.outcomes.begin(own)
-				time.AfterFunc(time.Second, func() { f.outcomes.record(own, connected) })
+				f.outcomes.Begin(own.wished())
+				time.AfterFunc(time.Second, func() { f.outcomes.Record(own.wished(), outcome.Connected) })
 				wantHold(t, f, time.Minute, true, time.Second)
 			})
 		})

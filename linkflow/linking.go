@@ -76,7 +76,7 @@ func (f *Flow) signedInToLink(r *http.Request, s *flowState, code string) answer
 		return ended
 	}
 	s.Linking.AuthTime, s.Linking.MFA = authTime(id), id.MFA
-	f.outcomes.begin(s.Ticket)
+	f.outcomes.Begin(s.Ticket.wished())
 	if s.Linking.olderThan(freshLife) {
 		return f.notLinkable(r, s, &refusal{page: pageNotFresh, reason: "not_fresh"})
 	}
@@ -152,7 +152,7 @@ func (f *Flow) postLinking(r *http.Request, s *flowState, leg purpose, form form
 
 // notLinkable ends a flow before anybody was asked. It may be begun again.
 func (f *Flow) notLinkable(r *http.Request, s *flowState, no *refusal) answer {
-	f.outcomes.leave(s.Ticket)
+	f.outcomes.Leave(s.Ticket.wished())
 	no.data = f.startAgain(r, s)
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
@@ -204,7 +204,7 @@ func (f *Flow) fromSameAddress(r *http.Request, s *flowState, leg purpose) *refu
 // endElsewhere ends a flow that came from somewhere else. Nobody is about to go on
 // with it.
 func (f *Flow) endElsewhere(r *http.Request, s *flowState, no *refusal) answer {
-	f.outcomes.leave(s.Ticket)
+	f.outcomes.Leave(s.Ticket.wished())
 	return f.refuse(r, byUser(Refused, s.Ticket), no).with(f.drop(r, s)...)
 }
 

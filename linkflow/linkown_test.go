@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
 
@@ -40,7 +41,7 @@ func TestWhoIsServedMeanwhileEndsOnAPageOfOurs(t *testing.T) {
 	b := w.browser().toMerge(link, "")
 	b.before = func(r *http.Request) bool {
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/confirm") {
-			w.flow.outcomes.record(asked, Completed)
+			w.flow.outcomes.Record(asked.wished(), outcome.Completed)
 		}
 		return true
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 )
 
 // bothSides reads both users as they are now, and tells whether the one may become
@@ -174,7 +176,7 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 		return f.refuse(r, byUser(Fault, s.Ticket), notKept(err)).with(f.drop(r, s)...)
 	}
 	if !s.Linking.Already {
-		f.outcomes.lookNow(s.Ticket) // on tenants whose identities feed the vault, that was all
+		f.outcomes.LookNow(s.Ticket.wished()) // on tenants whose identities feed the vault, that was all
 	}
 	if s.Ticket.Own && !s.Linking.Unchecked && s.ReturnTo != "" && f.mayReturnTo(s.ReturnTo) {
 		return f.goOn(s.ReturnTo).with(cookies...)
@@ -186,7 +188,7 @@ func (f *Flow) linked(r *http.Request, s *flowState) answer {
 // knows connected accounts only. Auth0's session in this browser is one of the user
 // that is gone, so that takes a sign-in.
 func (f *Flow) showLinked(r *http.Request, s *flowState) answer {
-	if state, _ := f.outcomes.known(s.Ticket); state == Completed {
+	if state, _ := f.outcomes.Known(s.Ticket.wished()); state == outcome.Completed {
 		// An agent has asked, and the vault serves the account. The browser comes from a
 		// form of ours, so it would follow no redirect to elsewhere.
 		return f.finishOn(r, s, ending{}, f.donePage(s))

@@ -59,7 +59,7 @@ func (f *Flow) postLinkConfirm(r *http.Request, s *flowState, action, connection
 	case "decline":
 		return f.declined(r, s, byUser(DeclinedByUser, s.Ticket))
 	case "switch":
-		f.outcomes.leave(s.Ticket)
+		f.outcomes.Leave(s.Ticket.wished())
 		s.forgetPerson()
 		return f.beginLinking(r, s, signIn{organization: s.Ticket.OrgID})
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -17,6 +18,13 @@ const (
 	// askInterval separates two questions to the vault about one ticket.
 	askInterval = 2 * time.Second
 )
+
+// Outcomes remembers what became of tickets. It may be shared by several Flows and
+// outlive each of them. Make one with [NewOutcomes].
+type Outcomes struct{ board *outcome.Board }
+
+// NewOutcomes returns an empty Outcomes.
+func NewOutcomes() *Outcomes { return &Outcomes{outcome.New()} }
 
 // State is what became of a link.
 type State string
@@ -34,14 +42,6 @@ const (
 	Failed State = "failed"
 	// Expired: the link has ended, and nothing else happened.
 	Expired State = "expired"
-
-	// connected: a flow has connected an account. Whether it is one that
-	// suffices is for the vault to say, when the agent asks; until then the
-	// agent is told Pending.
-	connected State = "connected"
-
-	// begun: the user has signed in and decides. The agent is told Pending.
-	begun State = "begun"
 )
 
 // Status is the answer to an agent that asks for a link it handed over.
@@ -73,7 +73,7 @@ func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText
 		return Status{}, ErrNoTicket
 	}
 	if wait > 0 {
-		leave := f.outcomes.wait(t)
+		leave := f.outcomes.Wait(t.wished())
 		if leave == nil {
 			return f.statusOf(t), nil
 		}
@@ -86,7 +86,7 @@ func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText
 func (f *Flow) await(ctx context.Context, caller *vault.AccessToken, t ticket, end time.Time) Status {
 	patience := MaxWait // the vault's first answer is waited for whatever wait is
 	for {
-		_, changed := f.outcomes.known(t)
+		_, changed := f.outcomes.Known(t.wished())
 		interval, asking := askInterval, f.askVault(ctx, caller, t)
 		if asking == nil { // a crowd that came together must not come together again
 			interval, asking = rand.N(askInterval), answered //nolint:gosec // nobody gains by guessing it
@@ -114,23 +114,27 @@ func (f *Flow) pause(ctx context.Context, changed, answered <-chan struct{}, d t
 	case <-timer.C:
 	case <-ctx.Done():
 		return false
-	case <-f.outcomes.closed:
+	case <-f.outcomes.Closed:
 		return false
 	}
 	return true
 }
 
-// statusOf is what is known of t, without asking anybody.
+// statusOf is what is known of t, without asking anybody. While the user decides, and
+// while only a flow says that the account is connected, that is Pending.
 func (f *Flow) statusOf(t ticket) Status {
-	state, _ := f.outcomes.known(t)
+	known, _ := f.outcomes.Known(t.wished())
 	expired := time.Now().Unix() >= t.Expiry
+	state := Pending
 	switch {
-	case state == connected && expired:
+	case known == outcome.Completed || known == outcome.Connected && expired:
 		state = Completed
-	case (state == "" || state == begun) && expired:
+	case known == outcome.Declined:
+		state = Declined
+	case known == outcome.Failed:
+		state = Failed
+	case known != outcome.Connected && expired:
 		state = Expired
-	case state == "" || state == begun || state == connected:
-		state = Pending
 	}
 	return Status{state, t.Connection}
 }
@@ -143,11 +147,11 @@ var answered = func() <-chan struct{} { c := make(chan struct{}); close(c); retu
 // asked just now. The question does not end with the caller, since others wait
 // for it too.
 func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket) <-chan struct{} {
-	state, _ := f.outcomes.known(t)
-	if state == Completed || time.Since(time.Unix(t.Expiry, 0)) > lateLife {
+	state, _ := f.outcomes.Known(t.wished())
+	if state == outcome.Completed || time.Since(time.Unix(t.Expiry, 0)) > outcome.LateLife {
 		return answered
 	}
-	asking, finish := f.outcomes.turn(t, askInterval)
+	asking, finish := f.outcomes.Turn(t.wished(), askInterval)
 	if finish != nil {
 		go func() {
 			defer finish()
@@ -160,15 +164,15 @@ func (f *Flow) askVault(ctx context.Context, caller *vault.AccessToken, t ticket
 // ask asks the vault. Only if a flow had ended before does a refusal say
 // something about what that flow connected.
 func (f *Flow) ask(ctx context.Context, caller *vault.AccessToken, t ticket) {
-	before, _ := f.outcomes.known(t)
+	before, _ := f.outcomes.Known(t.wished())
 	_, err := f.vault.Token(ctx, caller, vault.Request{Connection: t.Connection, LoginHint: t.LoginHint, Scopes: t.Scopes})
 	if err == nil {
-		f.outcomes.record(t, Completed)
+		f.outcomes.Record(t.wished(), outcome.Completed)
 		return
 	}
 	e, ok := errors.AsType[*vault.Error](err)
-	if before == connected {
-		f.outcomes.settle(t, ok && e.NeedsLink())
+	if before == outcome.Connected {
+		f.outcomes.Settle(t.wished(), ok && e.NeedsLink())
 	}
 	if ok && e.Code == vault.CodeMisconfigured {
 		event := byUser(Fault, t)

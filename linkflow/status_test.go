@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -138,7 +139,7 @@ func TestWaitersShareTheQuestionAndWakeAtOnce(t *testing.T) {
 		tk, text := stubTicket(t, f)
 		results := make(chan Status)
 		start := time.Now()
-		for range maxWaiters {
+		for range waiters {
 			go func() {
 				status, _ := f.Status(t.Context(), someone, text, MaxWait)
 				results <- status
@@ -148,8 +149,8 @@ func TestWaitersShareTheQuestionAndWakeAtOnce(t *testing.T) {
 		if n := asked.Load(); n > 6 {
 			t.Errorf("the vault was asked %d times in 11 s", n)
 		}
-		f.outcomes.record(tk, Declined)
-		for range maxWaiters {
+		f.outcomes.Record(tk.wished(), outcome.Declined)
+		for range waiters {
 			if status := <-results; status.State != Declined {
 				t.Errorf("woke with %v", status.State)
 			}
@@ -166,7 +167,7 @@ func TestAThirdWaiterIsToldWhatIsKnown(t *testing.T) {
 		f := stubFlow(t, func(*http.Request) (int, string) { asked.Add(1); return 401, notConnectedBody }, nil)
 		_, text := stubTicket(t, f)
 		for round := range 2 { // places become free again
-			for range maxWaiters {
+			for range waiters {
 				go func() { _, _ = f.Status(t.Context(), someone, text, 5*time.Second) }()
 			}
 			synctest.Wait()
@@ -179,6 +180,13 @@ func TestAThirdWaiterIsToldWhatIsKnown(t *testing.T) {
 		}
 	})
 }
+
+// waiters is how many may wait for one ticket, askRate how many questions a second go
+// to the vault.
+const (
+	waiters = 2
+	askRate = 10
+)
 
 // crowdSize is how many wait when it is about the budget: each of them would ask
 // every other second.
@@ -231,9 +239,8 @@ func TestTheEndOfAFlowIsLookedAtAtOnce(t *testing.T) {
 				}()
 				time.Sleep(7 * time.Second)
 				linked.Store(true)
-				f.outcomes.budget.AllowN(time.Now(), askRate) // the crowd has spent it
 				f.vault.Forget(someone.Subject, "google-oauth2")
-				f.outcomes.record(opened, connected)
+				f.outcomes.Record(opened.wished(), outcome.Connected)
 				finished := time.Now()
 				if status := <-told; status.State != Completed || time.Since(finished) != 0 {
 					t.Errorf("told %v after %v", status.State, time.Since(finished))
@@ -273,7 +280,7 @@ func TestOtherAgentsLookAgainTooAndAskForWhatTheyNeed(t *testing.T) {
 		time.Sleep(5 * time.Second) // a second after their last question
 		linked.Store(true)
 		f.vault.Forget(someone.Subject, "google-oauth2")
-		f.outcomes.record(opened, connected)
+		f.outcomes.Record(opened.wished(), outcome.Connected)
 		synctest.Wait()
 		select {
 		case state := <-results["another agent"]:
@@ -301,16 +308,16 @@ func TestSigningInIsNoEndAndChangesNothingThatIsOne(t *testing.T) {
 				t.Errorf("told %v, want %v", status.State, want)
 			}
 		}
-		f.outcomes.begin(tk)
+		f.outcomes.Begin(tk.wished())
 		want(Pending)
-		f.outcomes.record(tk, Declined)
+		f.outcomes.Record(tk.wished(), outcome.Declined)
 		want(Declined)
-		f.outcomes.begin(tk) // the link was opened again
+		f.outcomes.Begin(tk.wished()) // the link was opened again
 		want(Pending)
 		time.Sleep(ticketLife)
 		want(Expired)
-		f.outcomes.record(tk, Completed)
-		f.outcomes.begin(tk)
+		f.outcomes.Record(tk.wished(), outcome.Completed)
+		f.outcomes.Begin(tk.wished())
 		want(Completed)
 	})
 }
@@ -325,16 +332,16 @@ func TestTheVaultsWordEndsTheWait(t *testing.T) {
 			return 200, tokenBody
 		}, nil)
 		tk, text := stubTicket(t, f)
-		f.outcomes.record(tk, Declined)
+		f.outcomes.Record(tk.wished(), outcome.Declined)
 		if status, _ := f.Status(t.Context(), someone, text, MaxWait); status.State != Declined || time.Since(start) != 0 {
 			t.Errorf("declined: %v after %v", status.State, time.Since(start))
 		}
-		f.outcomes = NewOutcomes() // as on another node
+		f.outcomes = outcome.New() // as on another node
 		status, _ := f.Status(t.Context(), someone, text, MaxWait)
 		if d := time.Since(start); status.State != Completed || d < 5*time.Second || d > 7*time.Second {
 			t.Errorf("%v after %v", status.State, d)
 		}
-		f.outcomes.record(tk, Failed) // a later attempt does not unsay it
+		f.outcomes.Record(tk.wished(), outcome.Failed) // a later attempt does not unsay it
 		if status, _ := f.Status(t.Context(), someone, text, 0); status.State != Completed {
 			t.Errorf("then %v", status.State)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -40,6 +41,17 @@ func (t ticket) expires() int64 { return t.Expiry }
 // belongsTo tells whether the ticket was made for caller.
 func (t ticket) belongsTo(issuer string, caller *vault.AccessToken) bool {
 	return t.Issuer == issuer && t.Subject == caller.Subject && t.OrgID == caller.OrgID && t.Agent == caller.ClientID
+}
+
+// wished is t for [Outcomes].
+func (t ticket) wished() outcome.Ticket {
+	return outcome.Ticket{
+		ID:     t.ID,
+		Wish:   outcome.Wish{Account: outcome.Account{Issuer: t.Issuer, Subject: t.Subject, Connection: t.Connection}, OrgID: t.OrgID, Agent: t.Agent, LoginHint: t.LoginHint},
+		Scopes: t.Scopes,
+		Open:   t.Open,
+		Expiry: time.Unix(t.Expiry, 0),
+	}
 }
 
 // Link is what an agent hands to its user.

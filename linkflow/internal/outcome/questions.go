@@ -1,4 +1,4 @@
-package linkflow
+package outcome
 
 import (
 	"slices"
@@ -27,12 +27,12 @@ const (
 	atOnce                 // now: once for each account that a flow connected
 )
 
-// turn returns a channel that is closed when the vault has answered about t, or
+// Turn returns a channel that is closed when the vault has answered about t, or
 // nil if there is no question to be had. If it is the caller's turn to ask, the
 // caller gets a function to close the channel with.
 // The interval begins with the answer, so that the next question reaches Auth0
 // and not what the vault remembers for as long.
-func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{}, finish func()) {
+func (o *Board) Turn(t Ticket, interval time.Duration) (asking <-chan struct{}, finish func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	entry := o.entry(t)
@@ -59,8 +59,8 @@ func (o *Outcomes) turn(t ticket, interval time.Duration) (asking <-chan struct{
 // askedLately returns the question that was asked last for what entry is about,
 // be it for another ticket: an agent that holds many costs no more than one that
 // holds one. It is nil if that is too long ago.
-func (o *Outcomes) askedLately(entry *outcome, interval time.Duration) <-chan struct{} {
-	for other := range o.accounts[entry.wish.account] {
+func (o *Board) askedLately(entry *fact, interval time.Duration) <-chan struct{} {
+	for other := range o.accounts[entry.wish.Account] {
 		if other.asking != nil && (other.answered.IsZero() || time.Since(other.answered) < interval) &&
 			other.wish == entry.wish && slices.Equal(other.scopes, entry.scopes) {
 			return other.asking
@@ -70,7 +70,7 @@ func (o *Outcomes) askedLately(entry *outcome, interval time.Duration) <-chan st
 }
 
 // afford takes a question off the budget, if there is one to take.
-func (o *Outcomes) afford(u urgency) bool {
+func (o *Board) afford(u urgency) bool {
 	switch u {
 	case atOnce:
 		return true
