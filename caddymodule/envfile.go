@@ -49,7 +49,7 @@ func (f envFile) read() (string, error) {
 	if err := checkPrivate(info); err != nil {
 		return "", fmt.Errorf("%s: %w", f, err)
 	}
-	file, err := os.Open(string(f)) //nolint:gosec // the operator names it
+	file, err := os.Open(string(f))
 	if err != nil {
 		return "", err
 	}
