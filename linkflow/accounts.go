@@ -31,7 +31,7 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 	case err != nil:
 		return f.refuse(r, Event{}, refusalOf(err, pageBroken, "session"))
 	}
-	accounts, err := f.accountsOf(r, s)
+	accounts, err := keptFor(&f.kept, s.ID, s.AccessToken, func() ([]connectedAccount, error) { return f.accountsOf(r, s) })
 	if tokenEnded(err) {
 		return f.askToSignIn(r, id).with(f.remove(r, sessionCookie)...)
 	}
@@ -131,6 +131,7 @@ func (f *Flow) postAccounts(r *http.Request) answer {
 		no.data.Accounts = true
 		return f.refuse(r, s.about(Refused, ""), no)
 	}
+	defer f.kept.drop(s.ID)
 	switch action := values.Get("action"); {
 	case action == "sign_in":
 		return f.signInForAccounts(r, id)

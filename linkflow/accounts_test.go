@@ -183,7 +183,7 @@ func TestASessionEnds(t *testing.T) {
 		b.open(w.site.URL+"/auth/accounts").press("action", "sign_in").want(200, `name="password"`)
 	})
 	t.Run("with the My Account API's token", func(t *testing.T) {
-		b := w.in(t).browser().toAccounts("alice")
+		b := w.in(t).browser().toAccounts("alice").later()
 		if err := w.tenant.AddFault(auth0test.Fault{Path: accountsPath, Status: new(401), Body: `{"type":"https://auth0.com/api-errors/A0E-401-0003","title":"Invalid Token","detail":"d","status":401}`}); err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestAccountsWhenAuth0Fails(t *testing.T) {
 	if err := w.tenant.Connect("auth0|alice", "google-oauth2", []string{calendarScope}, ""); err != nil {
 		t.Fatal(err)
 	}
-	b := w.browser().toAccounts("alice")
+	b := w.browser().toAccounts("alice").later()
 	id := b.connectedAccounts()[0]
 	fault := func(path string, status int) {
 		if err := w.tenant.AddFault(auth0test.Fault{Path: path, Status: &status}); err != nil {

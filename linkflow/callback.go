@@ -105,6 +105,10 @@ func (f *Flow) cameBack(r *http.Request) answer {
 	if err != nil {
 		return f.refuse(r, Event{}, f.lostFlow(r, q.State, err))
 	}
+	defer f.kept.drop(s.ID)
+	if !f.spent.spend(s.State) {
+		return f.refuse(r, s.about(Refused), f.spentState(r, s, leg))
+	}
 	with, without := f.comingBack(leg)
 	if q.Error != "" {
 		return without(r, s, q)
@@ -126,6 +130,16 @@ func (f *Flow) lostFlow(r *http.Request, state string, err error) *refusal {
 	return no
 }
 
+// spentState is what to say when an answer to a leg came before. What came of that one
+// did not get to the browser, or not yet.
+func (f *Flow) spentState(r *http.Request, s *flowState, leg purpose) *refusal {
+	no := &refusal{page: pageNoFlow, reason: "state_spent", data: f.startAgain(r, s)}
+	if pageOf[leg] != "" {
+		no.data = messagePage{GoOn: f.confirmPage(s)}
+	}
+	return no
+}
+
 // redeem redeems the code of a sign-in, which has to be the ticket's user's: the
 // link may have been forwarded. id is nil if the flow ends, with that answer.
 func (f *Flow) redeem(r *http.Request, s *flowState, code string) (id *vault.IDToken, token *oauth2.Token, ended answer) {
@@ -138,6 +152,7 @@ func (f *Flow) redeem(r *http.Request, s *flowState, code string) (id *vault.IDT
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return nil, nil, f.wrongPerson(r, s, id)
 	}
+	countAs(r, id.Subject)
 	return id, token, answer{}
 }
 

@@ -67,9 +67,10 @@ type Config struct {
 	// ViaLinkAccount.
 	Linking Linking
 
-	// ClientIP returns the address that a request came from, for
-	// [Linking.PinIP]. Behind a proxy it is the proxy's word. Default: the address
-	// of the connection.
+	// ClientIP returns the address that a request came from, which has a share of
+	// what people may cost Auth0 before they sign in, and is for [Linking.PinIP].
+	// Behind a proxy it is the proxy's word: if it is the proxy's own, all people have
+	// one share. Default: the address of the connection.
 	ClientIP func(*http.Request) string
 
 	// KeepPrompt leaves it to the connection's own settings at Auth0 how the

@@ -18,7 +18,9 @@ func (f *Flow) showConfirm(r *http.Request) answer {
 	case s.Linking != nil:
 		return f.showLinking(r, s, leg)
 	}
-	accounts, err := f.myAccount(s.AccessToken, s.secrets()...).accounts(r.Context(), s.Ticket.Connection, s.Ticket.OrgID)
+	accounts, err := keptFor(&f.kept, s.ID, s.AccessToken, func() ([]connectedAccount, error) {
+		return f.myAccount(s.AccessToken, s.secrets()...).accounts(r.Context(), s.Ticket.Connection, s.Ticket.OrgID)
+	})
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), auth0Refusal(err, pageAuth0Fails))
 	}
@@ -69,6 +71,7 @@ func (f *Flow) postConfirm(r *http.Request) answer {
 		no.data.GoOn = f.confirmPage(s)
 		return f.refuse(r, about(Refused, s.Ticket), no)
 	}
+	defer f.kept.drop(s.ID)
 	switch action := values.Get("action"); {
 	case s.Linking != nil:
 		return f.postLinking(r, s, leg, form, values)

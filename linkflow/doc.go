@@ -72,6 +72,7 @@
 //	connect.go                         the page that it leads to
 //	forms.go, cookies.go, state.go     what a POST must bring, what a browser keeps
 //	legs.go                            the legs of a flow, and what ends each
+//	fair.go                            what one browser may cost the others
 //	login.go, callback.go              signing in, and coming back from Auth0
 //	confirm.go, consent.go, myaccount.go
 //	                                   deciding, and connecting the account

@@ -41,6 +41,8 @@ type Flow struct {
 	offers      func(connection string) (scopes []string, ok bool)
 	sealer      *sealer
 	outcomes    *outcome.Board
+	spent       spent
+	kept        kept
 	hook        func(context.Context, Event)
 }
 
@@ -172,7 +174,7 @@ func (f *Flow) handlers(page string) map[string]handler {
 func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTime)
 	defer cancel()
-	r = r.WithContext(ctx)
+	r = r.WithContext(vault.WithShare(ctx, addressShare(f.clientIP(r))))
 	page, _ := strings.CutPrefix(r.URL.Path, f.path+"/")
 	methods := f.handlers(page)
 	if methods == nil {

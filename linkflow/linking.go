@@ -168,6 +168,16 @@ func (f *Flow) readUser(ctx context.Context, token, subject string) (u *user, er
 	return u, err
 }
 
+// userReader is readUser, or lookAtUser.
+type userReader func(ctx context.Context, token, subject string) (*user, error)
+
+// lookAtUser is readUser for a page about s, which decides nothing.
+func (f *Flow) lookAtUser(s *flowState) userReader {
+	return func(ctx context.Context, token, subject string) (*user, error) {
+		return keptFor(&f.kept, s.ID, token, func() (*user, error) { return f.readUser(ctx, token, subject) })
+	}
+}
+
 // at tells whether u has an identity that t may mean.
 func (u *user) at(t ticket) bool {
 	return slices.ContainsFunc(u.identities, func(i identity) bool {

@@ -9,21 +9,21 @@ import (
 	"github.com/tokenvault/caddy-token-vault/linkflow/internal/outcome"
 )
 
-// bothSides reads both users as they are now, and tells whether the one may become
-// an identity of the other. If it is one already, second is nil.
-func (f *Flow) bothSides(r *http.Request, s *flowState) (primary, second *user, no *refusal) {
+// bothSides reads both users, and tells whether the one may become an identity of the
+// other. If it is one already, second is nil.
+func (f *Flow) bothSides(r *http.Request, s *flowState, read userReader) (primary, second *user, no *refusal) {
 	proof, unreadable := s.Linking.Second, pageAuth0Fails
 	if s.Linking.Tried {
 		unreadable = pageUnclear
 	}
-	primary, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	primary, err := read(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
 		return nil, nil, auth0Refusal(err, unreadable)
 	}
 	if primary.has(proof.Subject) {
 		return primary, nil, nil
 	}
-	second, err = f.readUser(r.Context(), proof.AccessToken, proof.Subject)
+	second, err = read(r.Context(), proof.AccessToken, proof.Subject)
 	switch {
 	case isGone(err) && !s.Linking.Tried: // somebody else's identity since the sign-in
 		return nil, nil, &refusal{page: pageIdentityTaken, reason: "second_gone", err: err}
@@ -45,7 +45,7 @@ func (f *Flow) bothSides(r *http.Request, s *flowState) (primary, second *user, 
 // showMerge is the page on which the person decides whether to join the two, who
 // have both signed in by then.
 func (f *Flow) showMerge(r *http.Request, s *flowState) answer {
-	primary, second, no := f.bothSides(r, s)
+	primary, second, no := f.bothSides(r, s, f.lookAtUser(s))
 	switch {
 	case no != nil:
 		return f.notMerged(r, s, no)
@@ -84,7 +84,7 @@ func (f *Flow) postMerge(r *http.Request, s *flowState, form formToken, action s
 // when Auth0 lists the identity. It may be tried again: what happened meanwhile, or
 // without an answer, is found out by reading.
 func (f *Flow) merge(r *http.Request, s *flowState, form formToken) answer {
-	primary, second, no := f.bothSides(r, s)
+	primary, second, no := f.bothSides(r, s, f.readUser)
 	switch {
 	case no != nil:
 		return f.notMerged(r, s, no)

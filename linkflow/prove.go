@@ -89,7 +89,7 @@ func (f *Flow) signedInSecond(r *http.Request, s *flowState, code string) answer
 		return f.provedThemselves(r, s)
 	}
 	s.Linking.Second = newProven(id, token)
-	if _, _, no := f.bothSides(r, s); no != nil {
+	if _, _, no := f.bothSides(r, s, f.readUser); no != nil {
 		return f.notProved(r, s, no)
 	}
 	s.endLeg()

@@ -79,6 +79,7 @@ func (f *Flow) session(r *http.Request) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	countAs(r, s.Subject)
 	return &s, nil
 }
 

@@ -179,6 +179,9 @@ func (f *Flow) flowOf(r *http.Request, id string, legs ...purpose) (*flowState, 
 		case s.ID != id:
 			return nil, "", errTampered
 		}
+		if s.AccessToken != "" { // which is that of whoever signed in
+			countAs(r, s.Ticket.Subject)
+		}
 		return &s, leg, nil
 	}
 	return nil, "", errTampered

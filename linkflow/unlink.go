@@ -37,7 +37,7 @@ func (f *Flow) showUnlink(r *http.Request) answer {
 	if no := f.fromSameAddress(r, s, leg); no != nil {
 		return f.refuse(r, byUser(Refused, s.Ticket), no)
 	}
-	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
+	u, err := f.lookAtUser(s)(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {
 		return f.refuse(r, byUser(Fault, s.Ticket), auth0Refusal(err, pageAuth0Fails))
 	}
@@ -128,6 +128,7 @@ func (f *Flow) postUnlink(r *http.Request) answer {
 	if err != nil {
 		return f.refuse(r, s.about(Refused), refusalOf(err, pageForeign, "form_token"))
 	}
+	defer f.kept.drop(s.ID)
 	switch action := values.Get("action"); {
 	case action == "sign_in":
 		return f.signInToUnlink(r)
@@ -161,6 +162,7 @@ func (f *Flow) signedInToUnlink(r *http.Request, s *flowState, code string) answ
 	if !s.signedIn(f.vault.Issuer(), id, token.AccessToken) {
 		return f.wrongPerson(r, s, id)
 	}
+	countAs(r, id.Subject)
 	s.Expiry = end.Unix()
 	u, err := f.readUser(r.Context(), s.AccessToken, s.Ticket.Subject)
 	if err != nil {

@@ -69,7 +69,7 @@ type Linking struct {
 
 	// PinIP demands that all steps come from one IP address, see
 	// [Config.ClientIP]. It shuts out people on phones and in offices whose
-	// address changes. Default: false, and then no address is looked at.
+	// address changes. Default: false, and then addresses may change.
 	PinIP bool
 
 	// TrustEmail lists the connections that Auth0 may be believed about whose
