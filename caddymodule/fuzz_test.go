@@ -268,3 +268,28 @@ func FuzzTenantCaddyfile(f *testing.F) {
 		}
 	})
 }
+
+// A text becomes what it says, with its variables in the place of their names and
+// no second look at them; or it is refused.
+func FuzzExpandText(f *testing.F) {
+	f.Setenv("CANARY", "{env.CANARY}")
+	for _, seed := range []string{"", "a", "{env.CANARY}", "a{env.CANARY}b{env.CANARY}", `\{env.CANARY\}`, `\\{env.CANARY}`, "{", "}", "{}", "{{env.CANARY}}", "{env.", "{env.NOT_SET}", "{http.request.host}", `a\`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.Contains(text, "{file.") || strings.ContainsAny(text, "\x00\x01\x02") {
+			return
+		}
+		got, err := expandText(caddy.NewReplacer(), text, false)
+		literal := strings.NewReplacer(`\{`, "\x00", `\}`, "\x01", "{env.CANARY}", "\x02").Replace(text)
+		if braces := strings.ContainsAny(literal, "{}"); braces {
+			if err == nil && !strings.Contains(literal, "{env.") {
+				t.Errorf("%q becomes %q", text, got)
+			}
+			return
+		}
+		if want := strings.NewReplacer("\x00", "{", "\x01", "}", "\x02", "{env.CANARY}").Replace(literal); err != nil || got != want {
+			t.Errorf("%q becomes %q, %v, want %q", text, got, err, want)
+		}
+	})
+}

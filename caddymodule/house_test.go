@@ -3,9 +3,11 @@ package caddymodule_test
 import (
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,4 +99,65 @@ func TestTheThreatModelNamesTestsThatExist(t *testing.T) {
 			t.Errorf("there is no %s", test[1])
 		}
 	}
+}
+
+// TestLinksLeadSomewhere follows every relative link in the documents, to the heading
+// or anchor that it names.
+func TestLinksLeadSomewhere(t *testing.T) {
+	var documents []string
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "node_modules") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".md") {
+			documents = append(documents, path)
+		}
+		return err
+	})
+	if err != nil || len(documents) < 5 {
+		t.Fatalf("%d documents: %v", len(documents), err)
+	}
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, document := range documents {
+		text := withoutCode(t, document)
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(match[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path := document
+			if target != "" {
+				path = filepath.Join(filepath.Dir(document), target)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s links to %s: %v", document, match[1], err)
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchorsOf(withoutCode(t, path)), anchor) {
+				t.Errorf("%s links to %s, where no such heading is", document, match[1])
+			}
+		}
+	}
+}
+
+// withoutCode is a document less its blocks of code, whose brackets are no links.
+func withoutCode(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(string(text), "")
+}
+
+// anchorsOf are the headings as GitHub makes anchors of them, and the explicit ones.
+func anchorsOf(text string) (anchors []string) {
+	for _, match := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		heading := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(match[1]), "")
+		anchors = append(anchors, strings.ReplaceAll(heading, " ", "-"))
+	}
+	for _, match := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(text, -1) {
+		anchors = append(anchors, match[1])
+	}
+	return anchors
 }

@@ -19,7 +19,7 @@ func recipe(t *testing.T, heading string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, found := strings.Cut(string(document), "\n## "+heading+"\n")
+	_, text, found := strings.Cut(string(document), "\n### "+heading+"\n")
 	_, text, begun := strings.Cut(text, "```caddyfile\n")
 	text, _, ended := strings.Cut(text, "```\n")
 	if !found || !begun || !ended {
@@ -58,7 +58,7 @@ func TestEveryRecipeHasATest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(document)) {
-		if heading, ok := strings.CutPrefix(strings.TrimSpace(line), "## "); ok && !strings.Contains(string(source), `recipe(t, "`+heading+`")`) {
+		if heading, ok := strings.CutPrefix(strings.TrimSpace(line), "### "); ok && !strings.Contains(string(source), `recipe(t, "`+heading+`")`) {
 			t.Errorf("no test runs %q", heading)
 		}
 	}
