@@ -78,12 +78,16 @@ func managementToken(ctx context.Context, n *Needs, issuer string, transport htt
 	return "", nil, unexpected("the token endpoint", got.status)
 }
 
-// ask makes one call. Where an answer has a member of another type than it knows,
-// go-auth0 panics.
+// errSenseless is an answer that is not what was asked for.
+var errSenseless = errors.New("the Management API's answer makes no sense")
+
+// ask makes one call and reads its answer. Where that has a member of another type
+// than it knows, go-auth0 panics; where it is empty, go-auth0 returns nothing, which
+// is not to be taken for what the tenant has.
 func (a *api) ask(call func() error) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = errors.New("the Management API's answer makes no sense")
+			err = errSenseless
 		}
 	}()
 	err = call()

@@ -15,9 +15,10 @@ import (
 // Outcome is what became of a plan.
 type Outcome struct {
 	Done []Change
-	// Refused are those that Auth0 does not let programs do, with what rests on
-	// them: they are to be done by hand.
+	// Refused are one that Auth0 does not let programs do, and what rests on it: they
+	// are to be done by hand. Why is what Auth0 says.
 	Refused []Change
+	Why     error
 	// Err is why the run ended early, Failed the change at which it did, and Left
 	// are those after it.
 	Err    error
@@ -61,7 +62,7 @@ func (p *Plan) Apply(ctx context.Context, progress Progress, keep Keep) (out Out
 		case err == nil:
 			out.Done = append(out.Done, change)
 		case aboutMyAccount(change) && failure(err) == nil:
-			out.Refused = append(out.Refused, change)
+			out.Refused, out.Why = append(out.Refused, change), err
 		default:
 			if ctx.Err() != nil {
 				err = errInterrupted

@@ -1,7 +1,13 @@
 package tenantsetup
 
 import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -33,6 +39,78 @@ func keysAtOnce(t *testing.T, tenant *auth0test.Server) {
 		Path: "/.well-known/jwks.json", Status: new(200), Times: new(0),
 		Body: map[string]any{"keys": []any{map[string]any{"kty": "RSA", "alg": "RS256"}}},
 	})
+}
+
+// quick is start for tests with many tenants: it makes no RSA key at all.
+func quick(t *testing.T, change func(*auth0test.Config)) *auth0test.Server {
+	t.Helper()
+	tenant := start(t, quickly(change))
+	keysAtOnce(t, tenant)
+	return tenant
+}
+
+// quickly has a tenant sign tokens of the Management API with a key that takes no
+// time to make.
+func quickly(change func(*auth0test.Config)) func(*auth0test.Config) {
+	return func(cfg *auth0test.Config) {
+		if change != nil {
+			change(cfg)
+		}
+		const identifier = "{tenant}/api/v2/"
+		if !slices.ContainsFunc(cfg.ResourceServers, func(rs auth0test.ResourceServer) bool { return rs.Identifier == identifier }) {
+			cfg.ResourceServers = append(cfg.ResourceServers, auth0test.ResourceServer{Name: "Auth0 Management API", Identifier: identifier})
+		}
+		apiOf(cfg, identifier).SigningAlg = "ES256"
+	}
+}
+
+// A wire is what lies between setup and a tenant. It keeps the calls that change
+// something.
+type wire struct {
+	*auth0test.Server
+	mu     sync.Mutex
+	writes []written
+	meddle func(at int, w http.ResponseWriter, r *http.Request, tenant http.Handler) // for the write at this index; nil lets it through
+}
+
+// written is a call that changes something.
+type written struct{ method, path, body string }
+
+// wired is quick, with a wire before the tenant.
+func wired(t *testing.T, change func(*auth0test.Config)) *wire {
+	t.Helper()
+	cfg := auth0test.Seeds()
+	quickly(change)(&cfg)
+	front := httptest.NewUnstartedServer(nil)
+	tenant, err := auth0test.New(cfg, auth0test.URLs{Issuer: "http://" + front.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	between := &wire{Server: &auth0test.Server{Tenant: tenant}}
+	front.Config.Handler = between
+	front.Start()
+	t.Cleanup(front.Close)
+	keysAtOnce(t, between.Server)
+	return between
+}
+
+// ServeHTTP implements http.Handler.
+func (l *wire) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet || !strings.HasPrefix(r.URL.Path, "/api/v2/") {
+		l.Handler().ServeHTTP(w, r)
+		return
+	}
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	l.mu.Lock()
+	at, meddle := len(l.writes), l.meddle
+	l.writes = append(l.writes, written{r.Method, strings.TrimPrefix(r.URL.Path, "/api/v2/"), string(bytes.TrimSpace(body))})
+	l.mu.Unlock()
+	if meddle == nil {
+		l.Handler().ServeHTTP(w, r)
+		return
+	}
+	meddle(at, w, r, l.Handler())
 }
 
 // demo is what the top-level Caddyfile needs of a tenant.

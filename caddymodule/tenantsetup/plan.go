@@ -42,7 +42,16 @@ func newAgent(id string) string { return "(id of the application for " + id + ")
 // no check asks for, and is empty where doctor is content.
 func makePlan(needs *Needs, o *observed) (*Plan, error) {
 	if err := cmp.Or(o.management, o.clients.err, o.apis.err, o.grants.err); err != nil {
-		return nil, fmt.Errorf("a plan takes all of the tenant's settings: %w", err)
+		return nil, fmt.Errorf(takesAll, err)
+	}
+	for _, name := range needs.connections() {
+		c := o.connections[name]
+		if c.err == nil && c.value != nil {
+			c.err = c.value.enabled.err
+		}
+		if c.err != nil {
+			return nil, fmt.Errorf(takesAll, c.err)
+		}
 	}
 	if f := checkDiscovery(needs, o)[0]; f.Status != StatusOK {
 		return nil, fmt.Errorf("there is no plan for another tenant: found %s, expected %s", f.Found, f.Expected)
@@ -65,6 +74,10 @@ func makePlan(needs *Needs, o *observed) (*Plan, error) {
 	}
 	return nil, errors.New("the plan does not end")
 }
+
+// takesAll: what is not seen is not planned for, so a plan without it would say that
+// nothing is to be done there.
+const takesAll = "a plan takes all of the tenant's settings: %w"
 
 // maxChanges is far beyond what any configuration takes.
 const maxChanges = 1000

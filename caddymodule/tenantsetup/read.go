@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,8 +20,8 @@ func (a *api) readClients(ctx context.Context) (map[string]*management.Client, e
 	clients := make(map[string]*management.Client)
 	err := a.pages(func(page management.RequestOption) (bool, error) {
 		list, err := a.Client.List(ctx, page, management.PerPage(pageSize), management.IncludeFields(clientFields...))
-		if err != nil {
-			return false, err
+		if err != nil || list.Clients == nil {
+			return false, cmp.Or(err, errSenseless)
 		}
 		for _, client := range list.Clients {
 			client.ClientSecret = nil
@@ -35,8 +36,8 @@ func (a *api) readAPIs(ctx context.Context) (map[string]*management.ResourceServ
 	apis := make(map[string]*management.ResourceServer)
 	err := a.pages(func(page management.RequestOption) (bool, error) {
 		list, err := a.ResourceServer.List(ctx, page, management.PerPage(pageSize))
-		if err != nil {
-			return false, err
+		if err != nil || list.ResourceServers == nil {
+			return false, cmp.Or(err, errSenseless)
 		}
 		for _, rs := range list.ResourceServers {
 			apis[rs.GetIdentifier()] = rs
@@ -49,8 +50,8 @@ func (a *api) readAPIs(ctx context.Context) (map[string]*management.ResourceServ
 func (a *api) readGrants(ctx context.Context) (grants []*management.ClientGrant, err error) {
 	err = a.pages(func(page management.RequestOption) (bool, error) {
 		list, err := a.ClientGrant.List(ctx, page, management.PerPage(pageSize))
-		if err != nil {
-			return false, err
+		if err != nil || list.ClientGrants == nil {
+			return false, cmp.Or(err, errSenseless)
 		}
 		grants = append(grants, list.ClientGrants...)
 		return list.HasNext(), nil
@@ -61,7 +62,9 @@ func (a *api) readGrants(ctx context.Context) (grants []*management.ClientGrant,
 func (a *api) readMFA(ctx context.Context) (policies management.MultiFactorPolicies, err error) {
 	err = a.ask(func() error {
 		found, err := a.Guardian.MultiFactor.Policy(ctx)
-		policies = deref(found)
+		if err == nil {
+			policies = *found
+		}
 		return err
 	})
 	return policies, err
@@ -70,8 +73,11 @@ func (a *api) readMFA(ctx context.Context) (policies management.MultiFactorPolic
 func (a *api) readRegistration(ctx context.Context) (on bool, err error) {
 	err = a.ask(func() error {
 		settings, err := a.Tenant.Read(ctx, management.IncludeFields("flags"))
-		on = settings.GetFlags().GetEnableDynamicClientRegistration()
-		return err
+		if err != nil || settings.Flags == nil {
+			return cmp.Or(err, errSenseless)
+		}
+		on = settings.Flags.GetEnableDynamicClientRegistration()
+		return nil
 	})
 	return on, err
 }
@@ -83,8 +89,8 @@ func (a *api) readConnection(ctx context.Context, name string) (*connection, err
 	}
 	options := []management.RequestOption{management.Parameter("name", name), management.IncludeTotals(true)}
 	err := a.ask(func() error { return a.Request(ctx, http.MethodGet, a.URI("connections"), &list, options...) })
-	if err != nil {
-		return nil, err
+	if err != nil || list.Connections == nil {
+		return nil, cmp.Or(err, errSenseless)
 	}
 	for _, c := range list.Connections {
 		if c.Name == name {
@@ -100,21 +106,22 @@ func (a *api) readEnabled(ctx context.Context, id string) (map[string]bool, erro
 	enabled := make(map[string]bool)
 	options := []management.RequestOption{management.Take(pageSize)}
 	for range maxPages {
-		var list *management.ConnectionEnabledClientList
-		err := a.ask(func() (err error) {
-			list, err = a.Connection.ReadEnabledClients(ctx, id, options...)
-			return err
+		next := ""
+		err := a.ask(func() error {
+			list, err := a.Connection.ReadEnabledClients(ctx, id, options...)
+			if err != nil {
+				return err
+			}
+			for _, client := range *list.Clients {
+				enabled[client.GetClientID()] = true
+			}
+			next = list.Next
+			return nil
 		})
-		if err != nil {
+		if err != nil || next == "" {
 			return enabled, err
 		}
-		for _, client := range deref(list.Clients) {
-			enabled[client.GetClientID()] = true
-		}
-		if list.Next == "" {
-			return enabled, nil
-		}
-		options = []management.RequestOption{management.Take(pageSize), management.From(list.Next)}
+		options = []management.RequestOption{management.Take(pageSize), management.From(next)}
 	}
 	return enabled, errTooMany
 }

@@ -1,6 +1,7 @@
 package tenantsetup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,19 +24,22 @@ func (a *api) readUser(ctx context.Context, name string) (*user, error) {
 	u := &user{id: id}
 	options := []management.RequestOption{management.Take(pageSize)}
 	for range maxPages {
-		var page *management.UserConnectedAccountList
-		err := a.ask(func() (err error) {
-			page, err = a.User.ListConnectedAccounts(ctx, id, options...)
-			return err
+		next := ""
+		err := a.ask(func() error {
+			page, err := a.User.ListConnectedAccounts(ctx, id, options...)
+			if err != nil || page.ConnectedAccounts == nil {
+				return cmp.Or(err, errSenseless)
+			}
+			u.accounts, next = append(u.accounts, page.ConnectedAccounts...), page.Next
+			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		u.accounts = append(u.accounts, page.ConnectedAccounts...)
-		if page.Next == "" {
+		if next == "" {
 			return u, nil
 		}
-		options = []management.RequestOption{management.Take(pageSize), management.From(page.Next)}
+		options = []management.RequestOption{management.Take(pageSize), management.From(next)}
 	}
 	return nil, errTooMany
 }
@@ -47,9 +51,15 @@ func (a *api) userID(ctx context.Context, name string) (string, error) {
 		if strings.Contains(name, "|") {
 			found = make([]*management.User, 1)
 			found[0], err = a.User.Read(ctx, name, only)
+			if err == nil && found[0].GetID() == "" {
+				err = errSenseless
+			}
 			return err
 		}
 		found, err = a.User.ListByEmail(ctx, strings.ToLower(name), only)
+		if err == nil && found == nil {
+			err = errSenseless
+		}
 		return err
 	})
 	switch {

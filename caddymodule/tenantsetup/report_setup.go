@@ -86,8 +86,12 @@ func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
 	for _, c := range out.Done {
 		fmt.Fprintf(w, "✓ %s %s\n", either(c.creates(), "created", "changed"), printable(c.What))
 	}
-	for _, c := range out.Refused {
-		fmt.Fprintf(w, "✗ %s: Auth0 does not let a program do this\n    Dashboard  %s\n", printable(c.What), printable(c.Dashboard))
+	for i, c := range out.Refused {
+		fmt.Fprintf(w, "✗ %s: Auth0 does not let a program do this\n", printable(c.What))
+		if i == 0 && out.Why != nil {
+			fmt.Fprintf(w, "    %s\n", printable(out.Why.Error()))
+		}
+		fmt.Fprintf(w, "    Dashboard  %s\n", printable(c.Dashboard))
 	}
 	writeFailure(w, out)
 	if len(out.Kept) > 0 {

@@ -51,7 +51,7 @@ func TestWhatATenantSaysDoesNotControlTheTerminal(t *testing.T) {
 	WritePlan(&out, plan)
 	WriteOutcome(&out, plan, Outcome{
 		Done: plan.Changes, Refused: plan.Changes, Failed: &plan.Changes[0], Left: plan.Changes,
-		Err: &apiError{400, evil}, Kept: []string{evil}, Variables: plan.Adopted,
+		Why: &apiError{400, evil}, Err: &apiError{400, evil}, Kept: []string{evil}, Variables: plan.Adopted,
 	}, "file")
 	NewProgress(&out, false)(evil)
 	if err := WriteJSON(&out, []*Report{{Tenant: evil, Issuer: evil, Findings: []Finding{finding}}}); err != nil {

@@ -176,44 +176,6 @@ func TestSetupLeavesAloneWhatIsAsItShouldBe(t *testing.T) {
 	}
 }
 
-// Whatever ends a run, the next one does the rest, and nothing twice.
-func TestSetupThatWasInterruptedIsRunAgain(t *testing.T) {
-	for name, f := range map[string]auth0test.Fault{
-		"down":                   {Path: "/api/v2/client-grants", Status: new(503)},
-		"the answer is lost":     {Path: "/api/v2/client-grants", Status: new(0)},
-		"a scope is refused":     {Path: "/api/v2/client-grants", Status: new(403), Body: map[string]any{"statusCode": 403, "message": "Insufficient scope"}},
-		"no JSON":                {Path: "/api/v2/client-grants", Status: new(400), Body: "<html>"},
-		"throttled for too long": {Path: "/api/v2/client-grants", Status: new(429), Headers: map[string]string{"Retry-After": "3600"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tenant := start(t, empty)
-			n := managed(tenant)
-			n.CreateAgents = true
-			plan := prepare(t, n)
-			at := slices.IndexFunc(plan.Changes, func(c Change) bool { return c.Path[0] == "client-grants" })
-			plan.Changes[at].Check = "agents.grant" // which ends a run, other than My Account's
-			fault(t, tenant, f)
-			out := carryOut(t, t.Context(), n, plan, silent)
-			var told bytes.Buffer
-			WriteOutcome(&told, plan, out, "")
-			if out.Err == nil || len(out.Done) != at || len(out.Left) != len(plan.Changes)-at-1 || plan.ExitCode(out) != ExitWrong {
-				t.Fatalf("%+v", out)
-			}
-			if text := told.String(); strings.Count(text, "✓ c") != at || strings.Count(text, "not done:") != len(out.Left) || !strings.Contains(text, "Run the same command again") {
-				t.Errorf("told:\n%s", text)
-			}
-			rest := prepare(t, n)
-			if len(rest.Changes) != len(plan.Changes)-at {
-				t.Errorf("the next run plans %d changes, of %d", len(rest.Changes), len(plan.Changes)-at)
-			}
-			if out := carryOut(t, t.Context(), n, rest, silent); out.Err != nil || wrongs(t, n) != nil {
-				t.Errorf("%+v, and doctor finds %q", out, wrongs(t, n))
-			}
-		})
-	}
-}
-
 func TestSetupDoesNothingWithoutTheScopesForAll(t *testing.T) {
 	tenant := start(t, func(cfg *auth0test.Config) {
 		empty(cfg)
