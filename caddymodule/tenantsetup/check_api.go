@@ -76,9 +76,13 @@ func checkUserAccess(id string, rs *management.ResourceServer) Finding {
 	if policy != "deny_all" {
 		return fine(id, "users' tokens: "+policy)
 	}
+	policies := map[string]any{"user": map[string]any{"policy": "require_client_grant"}}
+	if machines := rs.GetSubjectTypeAuthorization().GetClient(); machines != nil { // whether PATCH keeps it is not known
+		policies["client"] = machines
+	}
 	return wrong(id, "no application may have users' tokens of "+rs.GetIdentifier()+" (deny_all)", "require_client_grant",
 		dashboardOf(rs)+" > Settings > Application Access Policy > For User Access").
-		mendedByHand(patchAPI(rs, map[string]any{"subject_type_authorization": map[string]any{"user": map[string]any{"policy": "require_client_grant"}}}))
+		mendedByHand(patchAPI(rs, map[string]any{"subject_type_authorization": policies}))
 }
 
 // checkPermissions: what routes require of agents has to be something that they

@@ -7,6 +7,21 @@ import (
 	"github.com/auth0/go-auth0/management"
 )
 
+// isExchange tells whether c is the API's client, and isWeb whether it is of the kind
+// that the link pages take. One of another kind is somebody else's, most likely:
+// nothing else is asked of it, so that nobody makes it what it is not.
+func (n *Needs) isExchange(c *management.Client) bool {
+	return c.GetAppType() == "resource_server" && c.GetResourceServerIdentifier() == n.Audience
+}
+
+func isWeb(c *management.Client) bool { return c.GetAppType() == "regular_web" }
+
+// isOurs tells whether the application of this id is there and one of the two.
+func (o *observed) isOurs(n *Needs, id string) bool {
+	c := o.clients.value[id]
+	return id == n.Exchange.ID && n.isExchange(c) || n.Link != nil && id == n.Link.Client.ID && isWeb(c)
+}
+
 func checkExchange(n *Needs, o *observed) []Finding {
 	if err := cmp.Or(o.management, o.clients.err); err != nil {
 		return append(probedClient("client", "the Token Vault grant; first-party, OIDC-conformant, and not public", n.Exchange.ID, o.probes.exchange),
@@ -19,6 +34,9 @@ func checkExchange(n *Needs, o *observed) []Finding {
 	findings := []Finding{fine("client.exists", "application "+c.GetName())}
 	if o.apis.value[n.Audience] != nil {
 		findings = append(findings, checkLinked(n, o, c))
+	}
+	if !n.isExchange(c) {
+		return findings
 	}
 	for _, rule := range exchangeRules {
 		findings = append(findings, rule.judge(c))
@@ -38,7 +56,10 @@ func checkLink(n *Needs, o *observed) []Finding {
 	if c == nil {
 		return []Finding{missingLink(n, o)}
 	}
-	findings := []Finding{fine("link.exists", "application "+c.GetName())}
+	findings := []Finding{fine("link.exists", "application "+c.GetName()), appTypeRule.judge(c)}
+	if !isWeb(c) {
+		return findings
+	}
 	for _, rule := range linkRules(n) {
 		findings = append(findings, rule.judge(c))
 	}
@@ -68,7 +89,7 @@ func anotherExchange(id, found string, n *Needs, o *observed) Finding {
 func checkLinked(n *Needs, o *observed, c *management.Client) Finding {
 	const id = "client.linked"
 	of := c.GetResourceServerIdentifier()
-	if c.GetAppType() == "resource_server" && of == n.Audience {
+	if n.isExchange(c) {
 		return fine(id, "linked to the API "+of)
 	}
 	f := anotherExchange(id, either(of == "", "linked to no API, app_type "+c.GetAppType(), "linked to the API "+of), n, o)

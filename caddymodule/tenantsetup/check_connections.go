@@ -187,8 +187,8 @@ func checkEnabled(n *Needs, o *observed, c *connection) (findings []Finding) {
 		names[i] = o.nameOf(client)
 	}
 	for i, client := range needed {
-		if o.clients.err == nil && o.clients.value[client] == nil {
-			continue // that it is missing is said elsewhere
+		if o.clients.err == nil && !o.isOurs(n, client) {
+			continue // that is said elsewhere
 		}
 		if c.enabled.value[client] {
 			enabled = append(enabled, names[i])

@@ -42,8 +42,7 @@ func checkAccountGrant(n *Needs, o *observed, rs *management.ResourceServer) []F
 	if o.grants.err != nil {
 		return unseenAll(o.grants.err, "my_account.grant")
 	}
-	client := o.clients.value[n.Link.Client.ID]
-	if client == nil {
+	if !o.isOurs(n, n.Link.Client.ID) {
 		return nil
 	}
 	return []Finding{checkGrant("my_account", n.Link.Client.ID, accountScopes, o, rs)}

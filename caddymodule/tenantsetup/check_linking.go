@@ -61,7 +61,7 @@ func checkUsersAPI(n *Needs, o *observed) []Finding {
 	}
 	findings := []Finding{checkUserAccess(id, rs)}
 	switch {
-	case userPolicy(rs) != "require_client_grant" || o.clients.value[n.Link.Client.ID] == nil:
+	case userPolicy(rs) != "require_client_grant" || !o.isOurs(n, n.Link.Client.ID):
 		return findings
 	case o.grants.err != nil:
 		return append(findings, unseen("management_api.grant", o.grants.err))

@@ -61,17 +61,19 @@ var exchangeRules = []clientRule{
 	grantRule("client.grant", grantVault, "the Token Vault grant"),
 }
 
-// linkRules are what the link pages take of their application.
+// appTypeRule is what the link pages' application has to be before anything else.
+var appTypeRule = clientRule{
+	check: "link.app_type", expected: "a regular web application of its own (regular_web), or the id of one in the link block's client",
+	where:   "Settings > Application Properties > Application Type",
+	good:    isWeb,
+	found:   func(c *management.Client) string { return "app_type " + c.GetAppType() },
+	members: func(*management.Client) map[string]any { return map[string]any{"app_type": "regular_web"} },
+	byHand:  func(*management.Client) bool { return true },
+}
+
+// linkRules are what the link pages take of their application besides.
 func linkRules(n *Needs) []clientRule {
 	return []clientRule{
-		{
-			check: "link.app_type", expected: "a regular web application of its own (regular_web), or the id of one in the link block's client",
-			where:   "Settings > Application Properties > Application Type",
-			good:    func(c *management.Client) bool { return c.GetAppType() == "regular_web" },
-			found:   func(c *management.Client) string { return "app_type " + c.GetAppType() },
-			members: func(*management.Client) map[string]any { return map[string]any{"app_type": "regular_web"} },
-			byHand:  func(*management.Client) bool { return true },
-		},
 		{
 			check: "link.callback", expected: n.Link.Callback, where: "Settings > Allowed Callback URLs",
 			good: func(c *management.Client) bool { return slices.Contains(c.GetCallbacks(), n.Link.Callback) },

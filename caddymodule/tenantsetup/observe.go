@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/auth0/go-auth0/management"
 )
@@ -45,6 +46,16 @@ type connection struct {
 	Authentication    *management.Authentication    `json:"authentication"`
 
 	enabled seen[map[string]bool] // by client id
+}
+
+// secrets are those of a client at the provider.
+func (c *connection) secrets() (secrets []string) {
+	for name := range c.Options {
+		if strings.Contains(name, "secret") || strings.Contains(name, "key") || strings.Contains(name, "password") {
+			secrets = append(secrets, c.option(name))
+		}
+	}
+	return secrets
 }
 
 // user is the person that doctor was asked about.

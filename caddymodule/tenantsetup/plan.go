@@ -123,9 +123,7 @@ func adopt(n *Needs, o *observed) (adopted []Variables) {
 			adopted = append(adopted, v)
 		}
 	}
-	take(&n.Exchange.ID, n.Exchange.variables(), func(c *management.Client) bool {
-		return c.GetAppType() == "resource_server" && c.GetResourceServerIdentifier() == n.Audience
-	})
+	take(&n.Exchange.ID, n.Exchange.variables(), n.isExchange)
 	if n.Link != nil {
 		take(&n.Link.Client.ID, n.Link.Client.variables(), n.Link.fits)
 	}
@@ -150,7 +148,7 @@ func (o *observed) applicationFor(n *Needs, fits func(*management.Client) bool) 
 
 // fits tells whether c is an application that the pages may use.
 func (l *Link) fits(c *management.Client) bool {
-	return c.GetAppType() == "regular_web" && slices.Contains(c.GetCallbacks(), l.Callback)
+	return isWeb(c) && slices.Contains(c.GetCallbacks(), l.Callback)
 }
 
 // fits tells whether c is what setup makes for the agent.

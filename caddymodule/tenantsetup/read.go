@@ -94,6 +94,7 @@ func (a *api) readConnection(ctx context.Context, name string) (*connection, err
 	}
 	for _, c := range list.Connections {
 		if c.Name == name {
+			a.secrets = append(a.secrets, c.secrets()...)
 			c.enabled = look(a.readEnabled(ctx, c.ID))
 			return c, nil
 		}
