@@ -276,7 +276,7 @@ func setRefusalHeaders(h http.Header, r *refusal, realm, linkURL string) {
 	}
 	switch answers[r.code].status {
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(r.retryAfter.Seconds())))))
+		setRetryAfter(h, r.retryAfter)
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", strings.Join(r.allow, ", "))
 	}
@@ -350,6 +350,10 @@ func writeRedirect(w http.ResponseWriter, linkURL string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
+func setRetryAfter(h http.Header, d time.Duration) {
+	h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))))
+}
+
 // statusAnswer is the body of the status endpoint.
 type statusAnswer struct {
 	Status     string `json:"status"`
@@ -358,6 +362,9 @@ type statusAnswer struct {
 
 func writeStatus(w http.ResponseWriter, status linkflow.Status) {
 	w.Header().Set("Cache-Control", "no-store")
+	if status.RetryAfter > 0 {
+		setRetryAfter(w.Header(), status.RetryAfter)
+	}
 	writeJSON(w, "application/json", http.StatusOK, statusAnswer{Status: string(status.State), Connection: status.Connection})
 }
 

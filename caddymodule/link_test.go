@@ -263,6 +263,25 @@ func TestAWaitingAgentLearnsSoon(t *testing.T) {
 	}
 }
 
+// A third wait for a link is answered at once, and told when to ask again.
+func TestAWaitTooManyIsAnsweredAtOnce(t *testing.T) {
+	p := startProxy(t, calendarSite)
+	token := p.token(alice)
+	refused := p.refused("/", token)
+	answers := make(chan *reply)
+	for range 3 {
+		go func() { answers <- p.status(refused, token, "&wait=3") }()
+	}
+	start := time.Now()
+	for i, retryAfter := range []string{"5", "", ""} {
+		got := <-answers
+		p.wantStatus(got, "pending")
+		if took := time.Since(start); got.Header.Get("Retry-After") != retryAfter || (took < 2*time.Second) != (i == 0) {
+			t.Errorf("answer %d after %v, Retry-After %q", i, took, got.Header.Get("Retry-After"))
+		}
+	}
+}
+
 func TestAWaitEndsWhenItSays(t *testing.T) {
 	p := startProxy(t, calendarSite)
 	token := p.token(alice)

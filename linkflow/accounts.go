@@ -195,7 +195,7 @@ func (f *Flow) disconnect(r *http.Request, s *session, id string) answer {
 	err = f.myAccount(s.AccessToken).disconnect(r.Context(), id)
 	// Also when the answer was lost.
 	f.vault.Forget(s.Subject, account.Connection)
-	f.outcomes.Disconnected(f.vault.Issuer(), s.Subject, account.Connection)
+	f.outcomes.Disconnected(accountOf(f.vault.Issuer(), s.Subject, account.Connection))
 	if err != nil {
 		return f.refuse(r, s.about(Fault, account.Connection), auth0Refusal(err, pageNotDisconnected))
 	}

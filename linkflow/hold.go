@@ -33,7 +33,7 @@ func (f *Flow) Hold(ctx context.Context, caller *vault.AccessToken, req vault.Re
 		return left <= d // the ticket has ended, and the flow with it
 	case <-ctx.Done():
 		return false
-	case <-f.outcomes.Closed:
+	case <-f.outcomes.Closed():
 		return false
 	}
 }
@@ -46,8 +46,8 @@ func (f *Flow) Connecting(caller *vault.AccessToken, req vault.Request) bool {
 
 // wish is what caller's tickets for req are made for.
 func (f *Flow) wish(caller *vault.AccessToken, req vault.Request) outcome.Wish {
-	return ticket{
-		Issuer: f.vault.Issuer(), Subject: caller.Subject, OrgID: caller.OrgID, Agent: caller.ClientID,
-		Connection: req.Connection, LoginHint: req.LoginHint,
-	}.wished().Wish
+	return outcome.Wish{
+		Account: accountOf(f.vault.Issuer(), caller.Subject, req.Connection),
+		OrgID:   caller.OrgID, Agent: caller.ClientID, LoginHint: req.LoginHint,
+	}
 }

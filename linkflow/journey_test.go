@@ -94,7 +94,7 @@ func TestAnAccountThatIsConnectedWakesTheWaitingAgent(t *testing.T) {
 	w.browser().toConsent(link).consent("allow").want(200, "is connected")
 	select {
 	case status := <-got:
-		if status != (Status{Completed, "google-oauth2"}) {
+		if status != (Status{State: Completed, Connection: "google-oauth2"}) {
 			t.Errorf("status is %+v", status)
 		}
 	case <-time.After(10 * time.Second):

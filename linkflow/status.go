@@ -17,6 +17,9 @@ const (
 
 	// askInterval separates two questions to the vault about one ticket.
 	askInterval = 2 * time.Second
+
+	// retryAfter is when to ask again whom there was no room for.
+	retryAfter = 5 * time.Second
 )
 
 // Outcomes remembers what became of tickets. It may be shared by several Flows and
@@ -48,13 +51,18 @@ const (
 type Status struct {
 	State      State
 	Connection string
+
+	// RetryAfter is when to ask again, if there was no room to wait. Otherwise 0: at
+	// once, or never if State is an end.
+	RetryAfter time.Duration
 }
 
 // Status tells what became of the ticket that caller was given. While that is
 // pending it waits, for MaxWait at most, until something happens. If ctx ends or
 // the Flow is closed while it waits, it tells what is known by then.
 //
-// Two may wait for a ticket at the same time; a third is told what is known.
+// Two may wait for a ticket at the same time, 32 for one user's, and 4000 in all;
+// further ones are told at once what is known.
 //
 // An account counts as connected when the vault serves it with all that is
 // needed, however that came about; the vault is asked when a flow has ended, and
@@ -72,13 +80,16 @@ func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText
 	case !t.belongsTo(f.vault.Issuer(), caller):
 		return Status{}, ErrNoTicket
 	}
-	if wait > 0 {
-		leave := f.outcomes.Wait(t.wished())
-		if leave == nil {
-			return f.statusOf(t), nil
+	leave := f.outcomes.Wait(t.wished())
+	if leave == nil {
+		f.askVault(ctx, caller, t) // for the next time
+		status := f.statusOf(t)
+		if status.State == Pending {
+			status.RetryAfter = retryAfter
 		}
-		defer leave()
+		return status, nil
 	}
+	defer leave()
 	return f.await(ctx, caller, t, time.Now().Add(min(wait, MaxWait))), nil
 }
 
@@ -114,7 +125,7 @@ func (f *Flow) pause(ctx context.Context, changed, answered <-chan struct{}, d t
 	case <-timer.C:
 	case <-ctx.Done():
 		return false
-	case <-f.outcomes.Closed:
+	case <-f.outcomes.Closed():
 		return false
 	}
 	return true
@@ -136,7 +147,7 @@ func (f *Flow) statusOf(t ticket) Status {
 	case known != outcome.Connected && expired:
 		state = Expired
 	}
-	return Status{state, t.Connection}
+	return Status{State: state, Connection: t.Connection}
 }
 
 // answered is a channel for when there is nothing to wait for.

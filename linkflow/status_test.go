@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,7 +108,7 @@ func TestStatusWaitsAsLongAsItShould(t *testing.T) {
 			asked.Store(0)
 			start := time.Now()
 			status, err := f.Status(t.Context(), someone, text, c.wait)
-			if err != nil || status != (Status{Pending, "google-oauth2"}) {
+			if err != nil || status != (Status{State: Pending, Connection: "google-oauth2"}) {
 				t.Errorf("wait %v: %+v, %v", c.wait, status, err)
 			}
 			if got := time.Since(start); got != c.want {
@@ -173,7 +175,7 @@ func TestAThirdWaiterIsToldWhatIsKnown(t *testing.T) {
 			synctest.Wait()
 			start, before := time.Now(), asked.Load()
 			status, err := f.Status(t.Context(), someone, text, MaxWait)
-			if err != nil || status.State != Pending || time.Since(start) != 0 || asked.Load() != before {
+			if err != nil || status.State != Pending || status.RetryAfter <= 0 || time.Since(start) != 0 || asked.Load() != before {
 				t.Errorf("round %d: %+v, %v after %v", round, status, err, time.Since(start))
 			}
 			time.Sleep(time.Minute)
@@ -187,6 +189,72 @@ const (
 	waiters = 2
 	askRate = 10
 )
+
+// One agent holds three thousand links, which cost one exchange, and waits for each of
+// them twice. What that costs is bounded, and nobody else notices.
+func TestOneAgentsWaitsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := stubFlow(t, func(*http.Request) (int, string) { return 401, notConnectedBody }, nil)
+		texts := make([]string, 3000)
+		for i := range texts {
+			texts[i] = ticketFor(t, f, someone, calendar)
+		}
+		for range 2 * len(texts) { // goroutines that have ended are kept for the next ones
+			go func() { time.Sleep(time.Second) }()
+		}
+		time.Sleep(time.Minute)
+		start, before := time.Now(), allocated()
+		var waiting, turnedAway atomic.Int32
+		for _, text := range slices.Concat(texts, texts) {
+			waiting.Add(1)
+			go func() {
+				defer waiting.Add(-1)
+				status, err := f.Status(t.Context(), someone, text, MaxWait)
+				if err != nil || status.State != Pending {
+					t.Errorf("%+v, %v", status, err)
+				}
+				if time.Since(start) == 0 {
+					turnedAway.Add(1)
+					if status.RetryAfter <= 0 {
+						t.Error("nobody tells when to ask again")
+					}
+				}
+			}()
+		}
+		synctest.Wait()
+		if n := waiting.Load(); n != 32 || turnedAway.Load() != 6000-32 {
+			t.Errorf("%d wait, %d were turned away", n, turnedAway.Load())
+		}
+		if grown := int64(allocated()) - int64(before); grown > 1<<20 {
+			t.Errorf("that takes %d KiB", grown>>10)
+		}
+
+		// Whom there was no room for is told all the same, when they ask again.
+		tk, text := stubTicket(t, f)
+		f.outcomes.Record(tk.wished(), outcome.Declined)
+		if status, _ := f.Status(t.Context(), someone, text, MaxWait); status != (Status{State: Declined, Connection: calendar.Connection}) {
+			t.Errorf("told %+v", status)
+		}
+
+		other := &vault.AccessToken{Subject: "auth0|bob", ClientID: "agent"}
+		status, err := f.Status(t.Context(), other, ticketFor(t, f, other, calendar), 10*time.Second)
+		if err != nil || status != (Status{State: Pending, Connection: calendar.Connection}) || time.Since(start) != 10*time.Second {
+			t.Errorf("another user is told %+v, %v after %v", status, err, time.Since(start))
+		}
+		f.Close()
+		synctest.Wait()
+		if status, err = f.Status(t.Context(), someone, texts[0], 0); err != nil || status.RetryAfter != 0 {
+			t.Errorf("the places do not become free again: %+v, %v", status, err)
+		}
+	})
+}
+
+func allocated() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
 
 // crowdSize is how many wait when it is about the budget: each of them would ask
 // every other second.

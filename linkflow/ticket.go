@@ -45,13 +45,18 @@ func (t ticket) belongsTo(issuer string, caller *vault.AccessToken) bool {
 
 // wished is t for [Outcomes].
 func (t ticket) wished() outcome.Ticket {
+	expiry := time.Unix(t.Expiry, 0)
 	return outcome.Ticket{
 		ID:     t.ID,
-		Wish:   outcome.Wish{Account: outcome.Account{Issuer: t.Issuer, Subject: t.Subject, Connection: t.Connection}, OrgID: t.OrgID, Agent: t.Agent, LoginHint: t.LoginHint},
+		Wish:   outcome.Wish{Account: accountOf(t.Issuer, t.Subject, t.Connection), OrgID: t.OrgID, Agent: t.Agent, LoginHint: t.LoginHint},
 		Scopes: t.Scopes,
-		Open:   t.Open,
-		Expiry: time.Unix(t.Expiry, 0),
+		Made:   expiry.Add(-ticketLife),
+		Expiry: expiry,
 	}
+}
+
+func accountOf(issuer, subject, connection string) outcome.Account {
+	return outcome.Account{User: outcome.User{Issuer: issuer, Subject: subject}, Connection: connection}
 }
 
 // Link is what an agent hands to its user.

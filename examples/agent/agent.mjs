@@ -31,7 +31,7 @@ async function connected(statusURL, token) {
 		const { status } = await answer.json();
 		if (status === "completed") return;
 		if (status !== "pending") throw new Error(`the account was not connected: ${status}`);
-		await sleep(100); // should the proxy not wait
+		await sleep((Number(answer.headers.get("Retry-After")) || 0.1) * 1000); // should the proxy not wait
 	}
 }
 

@@ -33,7 +33,7 @@ def wait(status_url, token):
     """Returns when the account is connected."""
     while True:
         # The proxy answers when there is news, at the latest after 50 seconds.
-        code, _, body = get(status_url + "&wait=50", token)
+        code, headers, body = get(status_url + "&wait=50", token)
         if code >= 400:
             raise RuntimeError(f"asking for the status was answered {code}")
         status = json.loads(body)["status"]
@@ -41,7 +41,7 @@ def wait(status_url, token):
             return
         if status != "pending":
             raise RuntimeError(f"the account was not connected: {status}")
-        time.sleep(0.1)  # should the proxy not wait
+        time.sleep(float(headers.get("Retry-After") or 0.1))  # should the proxy not wait
 
 
 def get(url, token):

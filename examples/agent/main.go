@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"time"
 )
 
@@ -110,7 +111,8 @@ func (a *agent) wait(ctx context.Context, statusURL string) error {
 		case "completed":
 			return nil
 		case "pending":
-			time.Sleep(100 * time.Millisecond) // should the proxy not wait
+			seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // should the proxy not wait
+			time.Sleep(max(time.Duration(seconds)*time.Second, 100*time.Millisecond))
 		default:
 			return errors.New("the account was not connected: " + status.Status)
 		}
