@@ -134,8 +134,7 @@ func (c *call) takeCredential(r *http.Request) (err error) {
 		c.credential = c.outer.credential
 		return nil
 	}
-	c.credential, err = bearerToken(r)
-	stripper{names: credentialHeaders, credential: c.credential}.strip(r.Header)
+	c.credential, err = takeToken(r)
 	if r.Method == http.MethodTrace {
 		return &refusal{code: codeMethodNotAllowed, allow: allowedMethods}
 	}

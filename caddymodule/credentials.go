@@ -14,10 +14,36 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
+// takeToken takes every credential off the request and returns the agent's token. A
+// header that names another method than the one that the route let through is refused.
+func takeToken(r *http.Request) (string, error) {
+	token, err := bearerToken(r)
+	s, overridden := stripper{names: credentialHeaders, credential: token}, false
+	for name, values := range r.Header {
+		overridden = overridden || foldsToOneOf(name, methodOverrides)
+		if s.takes(name, values) {
+			delete(r.Header, name)
+		}
+	}
+	s.stripLists(r.Header)
+	if err == nil && overridden {
+		return "", &refusal{
+			code:   string(vault.CodeInvalidRequest),
+			detail: detailMethodOverride,
+			cause:  errors.New("the request has a header that names another method"),
+		}
+	}
+	return token, err
+}
+
+// methodOverrides are the headers, folded, that some servers obey instead of the
+// method. Without them a GET that stands for a DELETE would be a GET: they are no
+// more removed than passed on.
+var methodOverrides = []string{"x-http-method-override", "x-http-method", "x-method-override"}
+
 // bearerToken returns the one access token that the request carries in its
 // Authorization header (RFC 6750 §2.1). The other places that RFC 6750 knows end
-// up in logs, and two credentials leave open which one counts: both are refused. So
-// is a header that names another method than the one that routes have let through.
+// up in logs, and two credentials leave open which one counts: both are refused.
 func bearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	switch {
@@ -45,12 +71,6 @@ func bearerToken(r *http.Request) (string, error) {
 		return "", malformed("an access token over 8 KiB")
 	case isInTarget(r, token):
 		return "", malformed("its access token in the URL as well")
-	case overridesMethod(r.Header):
-		return "", &refusal{
-			code:   string(vault.CodeInvalidRequest),
-			detail: detailMethodOverride,
-			cause:  errors.New("the request has a header that names another method"),
-		}
 	}
 	return token, nil
 }
@@ -111,20 +131,6 @@ func unescape(text string) string {
 		}
 		b.Write(char)
 	}
-}
-
-// methodOverrides are the headers, folded, that some servers obey instead of the
-// method. Without them a GET that stands for a DELETE would be a GET: they are no
-// more removed than passed on.
-var methodOverrides = []string{"x-http-method-override", "x-http-method", "x-method-override"}
-
-func overridesMethod(header http.Header) bool {
-	for name := range header {
-		if foldsToOneOf(name, methodOverrides) {
-			return true
-		}
-	}
-	return false
 }
 
 func malformed(what string) error {

@@ -43,7 +43,10 @@ func FuzzBearerToken(f *testing.F) {
 		if twice {
 			r.Header.Add("Authorization", header)
 		}
-		token, err := bearerToken(r)
+		token, err := takeToken(r)
+		if r.Header["Authorization"] != nil {
+			t.Error("the credential is left on the request")
+		}
 		if err != nil {
 			checkCredentialRefusal(t, token, header, err)
 			return
