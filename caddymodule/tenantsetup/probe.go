@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,15 +142,20 @@ func tokenVerdict(ctx context.Context, n *Needs, client Client, transport http.R
 		return unclear
 	}
 	switch code := refusal.Error; {
-	case got.status == http.StatusTooManyRequests || got.status >= 500:
+	case got.status < 400 || got.status == http.StatusTooManyRequests || got.status >= 500:
 		return unclear
 	case code == "invalid_client" || code == "access_denied" && got.status == http.StatusUnauthorized:
 		return badClient
 	case code == "unauthorized_client":
 		return badGrant
+	case slices.Contains(restRefused, code) || strings.HasPrefix(code, "federated_connection"):
+		return accepted
 	}
-	return accepted
+	return unclear // a proxy's on the way, say
 }
+
+// restRefused are Auth0's codes for what it looks at after the client and its grant.
+var restRefused = []string{"invalid_grant", "invalid_token", "expired_token", "invalid_request", "mfa_required", "access_denied", "user_not_found", "tokenset_not_found"}
 
 // authorizeVerdict begins a login that may show no page, and so ends at once:
 // at the callback, if that is an allowed one (OpenID Connect Core §3.1.2.1,
@@ -186,11 +192,14 @@ func authorizeVerdict(ctx context.Context, n *Needs, transport http.RoundTripper
 func logoutVerdict(ctx context.Context, n *Needs, transport http.RoundTripper) verdict {
 	target := n.Issuer + "v2/logout?" + url.Values{"client_id": {n.Link.Client.ID}}.Encode()
 	got, err := send(ctx, transport, http.MethodGet, target, nil)
+	location := got.header.Get("Location")
 	switch {
-	case err != nil || got.status >= 500 || got.status == http.StatusTooManyRequests:
+	case err != nil:
 		return unclear
-	case got.header.Get("Location") == n.Link.Accounts:
+	case location == n.Link.Accounts:
 		return accepted
+	case location != "" || got.status == http.StatusOK: // a page, where none is allowed
+		return badCallback
 	}
-	return badCallback
+	return unclear
 }

@@ -1,6 +1,8 @@
 package tenantsetup
 
 import (
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -56,5 +58,110 @@ func TestProbesChangeNothing(t *testing.T) {
 	}
 	if compact(before) != compact(tenant.Config()) {
 		t.Error("the tenant has changed")
+	}
+}
+
+// Whoever stands between may answer in the tenant's place. What is no answer of
+// Auth0's to a client whom it knows proves nothing, of right and of wrong.
+func TestProbesTakeNothingForAnAnswerThatIsNone(t *testing.T) {
+	n := demo(start(t, nil))
+	token := func(rt http.RoundTripper) verdict { return probe(t.Context(), n, false, rt).exchange }
+	code := func(rt http.RoundTripper) verdict { return probe(t.Context(), n, false, rt).login }
+	authorize := func(rt http.RoundTripper) verdict { return authorizeVerdict(t.Context(), n, rt) }
+	logout := func(rt http.RoundTripper) verdict { return logoutVerdict(t.Context(), n, rt) }
+	back := n.Link.Callback + "?"
+	for _, test := range []struct {
+		probe    func(http.RoundTripper) verdict
+		status   int
+		location string
+		body     string
+		want     verdict
+	}{
+		{token, 401, "", `{"error":"access_denied","error_description":"Unauthorized"}`, badClient},
+		{token, 401, "", `{"error":"invalid_client"}`, badClient},
+		{token, 403, "", `{"error":"unauthorized_client"}`, badGrant},
+		{token, 401, "", `{"error":"invalid_grant"}`, accepted},
+		{token, 401, "", `{"error":"invalid_token"}`, accepted},
+		{token, 400, "", `{"error":"invalid_request"}`, accepted},
+		{token, 403, "", `{"error":"mfa_required"}`, accepted},
+		{token, 401, "", `{"error":"federated_connection_refresh_token_not_found"}`, accepted},
+		{code, 403, "", `{"error":"invalid_grant"}`, accepted},
+		{code, 401, "", `{"error":"access_denied"}`, badClient},
+		{token, 403, "", `{"error":"Forbidden","message":"Request blocked by policy"}`, unclear},
+		{token, 407, "", `{"error":"proxy authentication required"}`, unclear},
+		{token, 200, "", `{"error":"invalid_grant"}`, unclear},
+		{token, 429, "", `{"error":"too_many_requests"}`, unclear},
+		{token, 429, "", `{"error":"invalid_client"}`, unclear},
+		{token, 500, "", `{"error":"invalid_client"}`, unclear},
+		{token, 503, "", "<html>", unclear},
+		{token, 200, "", "<html>", unclear},
+		{token, 403, "", `{"error":7}`, unclear},
+		{token, 403, "", `{"message":"no"}`, unclear},
+		{token, 307, "https://elsewhere.example.com/", "", unclear},
+
+		{authorize, 302, back + "error=login_required&state=doctor", "", accepted},
+		{authorize, 302, back + "error=unauthorized_client", "", badGrant},
+		{authorize, 302, back + "error=invalid_request&error_description=not+authorized+to+access+" + n.Issuer + "me/", "", badAPI},
+		{authorize, 403, "", "<h1>Callback URL mismatch.</h1>", badCallback},
+		{authorize, 403, "", "Unknown client: abc", badClient},
+		{authorize, 302, back + "error=server_error", "", unclear},
+		{authorize, 302, n.Link.Callback + ".evil.example.com/?error=login_required", "", unclear},
+		{authorize, 302, "https://elsewhere.example.com/?error=login_required", "", unclear},
+		{authorize, 200, "", "Callback URL mismatch", unclear},
+		{authorize, 403, "", "<html>blocked</html>", unclear},
+		{authorize, 503, "", "<html>", unclear},
+
+		{logout, 302, n.Link.Accounts, "", accepted},
+		{logout, 302, n.Link.Accounts + "/elsewhere", "", badCallback},
+		{logout, 200, "", "OK", badCallback},
+		{logout, 403, "", "<html>blocked</html>", unclear},
+		{logout, 404, "", "", unclear},
+		{logout, 429, "", "", unclear},
+		{logout, 503, "", "<html>", unclear},
+	} {
+		got := test.probe(roundTrip(func(*http.Request) (*http.Response, error) {
+			resp := &http.Response{StatusCode: test.status, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(test.body))}
+			if test.location != "" {
+				resp.Header.Set("Location", test.location)
+			}
+			return resp, nil
+		}))
+		if got != test.want {
+			t.Errorf("%d %s %s means %d, want %d", test.status, test.location, test.body, got, test.want)
+		}
+	}
+	for i, try := range []func(http.RoundTripper) verdict{token, code, authorize, logout} {
+		if got := try(roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })); got != unclear {
+			t.Errorf("no answer to probe %d means %d", i, got)
+		}
+	}
+}
+
+// Without Management credentials every request may fail in every way: of what is right
+// nothing is said to be wrong, but for the documents themselves.
+func TestWithoutCredentialsAFailureIsNotFoundWrong(t *testing.T) {
+	tenant := quick(t, nil)
+	for _, path := range []string{"/oauth/token", "/authorize", "/v2/logout", "/.well-known/openid-configuration", "/.well-known/jwks.json"} {
+		for _, failure := range failures {
+			if failure.fault.DelayMS > 0 || path == "/v2/logout" && *failure.fault.Status == 200 {
+				continue // a page is what Auth0 shows where there is nowhere to go
+			}
+			tenant.ClearFaults()
+			failure.fault.Path, failure.fault.Times = path, new(0)
+			fault(t, tenant, failure.fault)
+			keysAtOnce(t, tenant)
+			of := map[string]string{"/.well-known/openid-configuration": "discovery", "/.well-known/jwks.json": "keys"}[path]
+			for _, check := range wrongs(t, demo(tenant)) {
+				if check != of {
+					t.Errorf("%s, %s: %s is wrong", path, failure.name, check)
+				}
+			}
+			if _, err := Prepare(t.Context(), managed(tenant), silent); (err == nil) == (of == "discovery" || strings.HasPrefix(path, "/oauth")) {
+				t.Errorf("%s, %s: planning ends with %v", path, failure.name, err)
+			}
+		}
+	}
+	if calls := writes(tenant); calls != nil {
+		t.Errorf("calls that change something: %q", calls)
 	}
 }
