@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -43,43 +41,6 @@ const (
 	codeMethodNotAllowed  = "method_not_allowed"
 	codeTicketNotFound    = "ticket_not_found"
 )
-
-// refusal is why a request goes no further.
-type refusal struct {
-	code       string
-	reason     string        // Auth0's error, or vault's word for the cause
-	scopes     []string      // that the agent's token lacks
-	missing    []string      // scopes that the account lacks
-	retryAfter time.Duration // 0: not said
-	allow      []string      // methods, with codeMethodNotAllowed
-	detail     string        // instead of the usual one
-	cause      error         // for the log
-}
-
-func (r *refusal) Error() string {
-	if r.cause != nil {
-		return r.code + ": " + r.cause.Error()
-	}
-	return r.code
-}
-
-func (r *refusal) Unwrap() error { return r.cause }
-
-// needsLink tells whether a link to the pages belongs into the answer.
-func (r *refusal) needsLink() bool {
-	return (&vault.Error{Code: vault.Code(r.code)}).NeedsLink()
-}
-
-// refusalOf turns any error of ours into a refusal.
-func refusalOf(err error) *refusal {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return r
-	}
-	if e, ok := errors.AsType[*vault.Error](err); ok {
-		return &refusal{code: string(e.Code), reason: e.Reason, missing: e.Missing, retryAfter: e.RetryAfter, cause: e}
-	}
-	return &refusal{code: string(vault.CodeUnavailable), reason: "internal", cause: err}
-}
 
 // answer is what a refusal looks like to the agent.
 type answer struct {

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"slices"
 	"strings"
 
+	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -132,168 +132,146 @@ func (m *room) copy(values []string) []string {
 	return m.values[first:m.used:m.used]
 }
 
-// credentialHeaders are where a client's own credentials are, folded.
-var credentialHeaders = []string{"authorization", "dpop", "proxy-authorization"}
+// callVariable is the request's variable that holds the call that went on last. A
+// second token_vault on the request goes on from what that found out, behind it or,
+// where its upstream failed, in handle_errors.
+const callVariable = "token_vault"
 
-// withCredentialHeaders returns them and the folded name of one header more.
-func withCredentialHeaders(header string) []string {
-	names := slices.Clone(credentialHeaders)
-	if folded := fold(header); !slices.Contains(names, folded) {
-		names = append(names, folded)
+// Format implements fmt.Formatter: {http.vars.token_vault} prints a call, as does
+// whoever prints a context, and it holds credentials.
+func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// String implements fmt.Stringer, which logs ask.
+func (*call) String() string { return callVariable }
+
+// upstreamStatus is where reverse_proxy leaves what the upstream said, whatever
+// the route then makes of it.
+const upstreamStatus = "http.reverse_proxy.status_code"
+
+// goOn sends the request to the handlers that follow, with the provider's token.
+func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *vault.Token) (err error) {
+	c.token, c.replacer, c.writer.ResponseWriter, c.writer.call = token, replacer(r), w, c
+	for outer := c.outer; outer != nil; outer = outer.outer {
+		outer.replaced = true
 	}
-	return names
+	caddyhttp.SetVar(r.Context(), callVariable, c)
+	c.replacer.Delete(upstreamStatus) // of a proxy before this
+	defer func() {                    // reverse_proxy panics where a body breaks off
+		returned, _ := errors.AsType[caddyhttp.HandlerError](err)
+		c.notice(returned.StatusCode)
+	}()
+	err = next.ServeHTTP(&c.writer, c.outgoing(r))
+	c.writer.scrub() // the trailers
+	return err
 }
 
-// stripper removes from a header what the upstream must not get.
-type stripper struct {
-	names      []string // folded
-	credential string   // the agent's own, wherever it stands
-}
-
-// fold maps the names that some servers take for the same header to one: CGI
-// and its heirs make one variable of X-Api-Key, X_Api_Key and x.api.key, the
-// most thorough of them whatever stands between the letters and digits.
-func fold(name string) string { return strings.Map(foldRune, name) }
-
-func foldRune(r rune) rune {
-	switch {
-	case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
-		return r
-	case 'A' <= r && r <= 'Z':
-		return r + ('a' - 'A')
-	}
-	return '-'
-}
-
-// foldsTo tells whether fold(name) is folded, without making it.
-func foldsTo(name, folded string) bool {
-	i := 0
-	for _, r := range name {
-		if i == len(folded) || foldRune(r) != rune(folded[i]) {
-			return false
-		}
-		i++
-	}
-	return i == len(folded)
-}
-
-func foldsToOneOf(name string, folded []string) bool {
-	for _, f := range folded {
-		if len(name) >= len(f) && foldsTo(name, f) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s stripper) strips(name string) bool { return foldsToOneOf(name, s.names) }
-
-func (s stripper) strip(header http.Header) {
-	for name, values := range header {
-		if s.takes(name, values) {
-			delete(header, name)
-		}
-	}
-	s.stripLists(header)
-}
-
-// takes tells whether a header has to go as a whole.
-func (s stripper) takes(name string, values []string) bool {
-	return s.strips(name) || s.holdsCredential(values)
-}
-
-func (s stripper) holdsCredential(values []string) bool {
-	return s.credential != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, s.credential) })
-}
-
-// stripLists removes parts of headers.
-func (s stripper) stripLists(header http.Header) {
-	for _, name := range []string{"Connection", "Trailer"} {
-		if values := header[name]; slices.ContainsFunc(values, s.lists) {
-			setList(header, name, s.stripTokens(values))
-		}
-	}
-	if values := header["Cookie"]; len(values) > 0 {
-		setList(header, "Cookie", stripCookies(values))
-	}
-}
-
-// lists tells whether a list of names has one of our headers.
-func (s stripper) lists(value string) bool {
-	for token := range strings.SplitSeq(value, ",") {
-		if s.strips(textproto.TrimString(token)) {
-			return true
-		}
-	}
-	return false
-}
-
-// stripTokens removes what names one of our headers from lists of names: a
-// Connection header that lists Authorization would have it removed on the way.
-func (s stripper) stripTokens(values []string) []string {
-	var kept []string
-	for _, value := range values {
-		var tokens []string
-		for token := range strings.SplitSeq(value, ",") {
-			if token = textproto.TrimString(token); token != "" && !s.strips(token) {
-				tokens = append(tokens, token)
-			}
-		}
-		if len(tokens) > 0 {
-			kept = append(kept, strings.Join(tokens, ", "))
-		}
-	}
-	return kept
-}
-
-// stripCookies removes the link pages' own cookies, which hold sealed tokens,
-// and leaves the others as they are written.
-func stripCookies(values []string) []string {
-	var kept []string
-	for _, value := range values {
-		pairs := strings.Split(value, ";")
-		foreign := slices.DeleteFunc(slices.Clone(pairs), isOwnCookie)
-		switch {
-		case len(foreign) == len(pairs):
-			kept = append(kept, value)
-		case len(foreign) > 0:
-			kept = append(kept, textproto.TrimString(strings.Join(foreign, ";")))
-		}
-	}
-	return kept
-}
-
-// isOwnCookie tells whether what begins a Set-Cookie, or is between two semicolons
-// of a Cookie, makes one of the link pages' cookies. What a browser sends back for
-// "=name=value" is name=value, and some end a line at a control character.
-func isOwnCookie(pair string) bool {
-	name := strings.TrimLeftFunc(pair, func(r rune) bool { return r == '=' || r <= ' ' })
-	if end := strings.IndexFunc(name, func(r rune) bool { return r == '=' || r < ' ' && r != '\t' }); end >= 0 {
-		name = name[:end]
-	}
-	return linkflow.IsCookie(textproto.TrimString(name))
-}
-
-// setList replaces the values; a header without any goes.
-func setList(header http.Header, name string, values []string) {
-	if len(values) == 0 {
-		delete(header, name)
+// notice drops the token if the provider refused it: if that is the status of the
+// answer, or was before the route made something else of it.
+func (c *call) notice(status int) {
+	if proxied, _ := c.replacer.Get(upstreamStatus); status != http.StatusUnauthorized && proxied != http.StatusUnauthorized {
 		return
 	}
-	header[name] = values
-}
-
-// trailerStripper strips the trailers at the moment at which they are there.
-type trailerStripper struct {
-	io.ReadCloser
-	trailer  http.Header
-	stripper stripper
-}
-
-func (t *trailerStripper) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	if err == io.EOF {
-		t.stripper.strip(t.trailer)
+	if c.replaced || c.writer.ours || !c.handler.tenant.vault.Reject(c.token) {
+		return
 	}
-	return n, err
+	c.handler.logger.Info("the provider refuses its own token; the next request goes on with what the vault has then",
+		zap.String("connection", c.handler.Connection), zap.String("user_id", c.caller.Subject))
+}
+
+// responseWriter passes the upstream's answer on, less what only we may say:
+// Token-Vault-Error, and the link pages' cookies. It buffers nothing.
+type responseWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	call  *call
+	begun bool // the final answer
+	ours  bool // an inner token_vault is answering through it
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *responseWriter) WriteHeader(status int) {
+	if !w.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		w.begun = true
+		w.call.notice(status) // before the agent can have called again
+	}
+	w.scrub()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps the fast path of a large body.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	w.begin()
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// FlushError is what http.ResponseController calls; a flush sends the header.
+func (w *responseWriter) FlushError() error {
+	w.begin()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// begin is WriteHeader for answers that begin without.
+func (w *responseWriter) begin() {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// scrub runs before each header goes out, and once more when the answer is
+// complete: then the header map holds the trailers.
+func (w *responseWriter) scrub() {
+	if w.ours {
+		return
+	}
+	header := w.Header()
+	delete(header, errorHeader)
+	delete(header, http.TrailerPrefix+errorHeader)
+	for _, name := range []string{"Set-Cookie", http.TrailerPrefix + "Set-Cookie"} {
+		if values := header[name]; len(values) > 0 {
+			setList(header, name, foreignCookies(values))
+		}
+	}
+	if values := header["Trailer"]; len(values) > 0 {
+		s := stripper{names: []string{fold(errorHeader)}}
+		setList(header, "Trailer", s.stripTokens(values))
+	}
+}
+
+// foreignCookies returns the Set-Cookie values that do not set one of ours.
+func foreignCookies(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		if pair, _, _ := strings.Cut(value, ";"); !isOwnCookie(pair) {
+			kept = append(kept, value)
+		}
+	}
+	return kept
+}
+
+// setUser sets the placeholders of the authenticated user. The id is set and not
+// mapped, since it has to win over another authenticator's. What is not known is
+// empty: header_up would send the name of an unknown placeholder.
+func setUser(r *http.Request, caller *vault.AccessToken) {
+	repl := replacer(r)
+	repl.Set("http.auth.user.id", caller.Subject)
+	repl.Map(func(key string) (any, bool) {
+		field, ok := strings.CutPrefix(key, "http.auth.user.")
+		if !ok {
+			return nil, false
+		}
+		switch field {
+		case "client_id":
+			return caller.ClientID, true
+		case "scope":
+			return strings.Join(caller.Scopes, " "), true
+		case "org_id":
+			return caller.OrgID, true
+		}
+		return nil, false
+	})
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/hex"
 	"errors"
+	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -135,4 +137,170 @@ func unescape(text string) string {
 
 func malformed(what string) error {
 	return &refusal{code: string(vault.CodeInvalidRequest), cause: errors.New("the request has " + what)}
+}
+
+// credentialHeaders are where a client's own credentials are, folded.
+var credentialHeaders = []string{"authorization", "dpop", "proxy-authorization"}
+
+// withCredentialHeaders returns them and the folded name of one header more.
+func withCredentialHeaders(header string) []string {
+	names := slices.Clone(credentialHeaders)
+	if folded := fold(header); !slices.Contains(names, folded) {
+		names = append(names, folded)
+	}
+	return names
+}
+
+// stripper removes from a header what the upstream must not get.
+type stripper struct {
+	names      []string // folded
+	credential string   // the agent's own, wherever it stands
+}
+
+// fold maps the names that some servers take for the same header to one: CGI
+// and its heirs make one variable of X-Api-Key, X_Api_Key and x.api.key, the
+// most thorough of them whatever stands between the letters and digits.
+func fold(name string) string { return strings.Map(foldRune, name) }
+
+func foldRune(r rune) rune {
+	switch {
+	case 'a' <= r && r <= 'z' || '0' <= r && r <= '9':
+		return r
+	case 'A' <= r && r <= 'Z':
+		return r + ('a' - 'A')
+	}
+	return '-'
+}
+
+// foldsTo tells whether fold(name) is folded, without making it.
+func foldsTo(name, folded string) bool {
+	i := 0
+	for _, r := range name {
+		if i == len(folded) || foldRune(r) != rune(folded[i]) {
+			return false
+		}
+		i++
+	}
+	return i == len(folded)
+}
+
+func foldsToOneOf(name string, folded []string) bool {
+	for _, f := range folded {
+		if len(name) >= len(f) && foldsTo(name, f) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s stripper) strips(name string) bool { return foldsToOneOf(name, s.names) }
+
+func (s stripper) strip(header http.Header) {
+	for name, values := range header {
+		if s.takes(name, values) {
+			delete(header, name)
+		}
+	}
+	s.stripLists(header)
+}
+
+// takes tells whether a header has to go as a whole.
+func (s stripper) takes(name string, values []string) bool {
+	return s.strips(name) || s.holdsCredential(values)
+}
+
+func (s stripper) holdsCredential(values []string) bool {
+	return s.credential != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, s.credential) })
+}
+
+// stripLists removes parts of headers.
+func (s stripper) stripLists(header http.Header) {
+	for _, name := range []string{"Connection", "Trailer"} {
+		if values := header[name]; slices.ContainsFunc(values, s.lists) {
+			setList(header, name, s.stripTokens(values))
+		}
+	}
+	if values := header["Cookie"]; len(values) > 0 {
+		setList(header, "Cookie", stripCookies(values))
+	}
+}
+
+// lists tells whether a list of names has one of our headers.
+func (s stripper) lists(value string) bool {
+	for token := range strings.SplitSeq(value, ",") {
+		if s.strips(textproto.TrimString(token)) {
+			return true
+		}
+	}
+	return false
+}
+
+// stripTokens removes what names one of our headers from lists of names: a
+// Connection header that lists Authorization would have it removed on the way.
+func (s stripper) stripTokens(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		var tokens []string
+		for token := range strings.SplitSeq(value, ",") {
+			if token = textproto.TrimString(token); token != "" && !s.strips(token) {
+				tokens = append(tokens, token)
+			}
+		}
+		if len(tokens) > 0 {
+			kept = append(kept, strings.Join(tokens, ", "))
+		}
+	}
+	return kept
+}
+
+// stripCookies removes the link pages' own cookies, which hold sealed tokens,
+// and leaves the others as they are written.
+func stripCookies(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		pairs := strings.Split(value, ";")
+		foreign := slices.DeleteFunc(slices.Clone(pairs), isOwnCookie)
+		switch {
+		case len(foreign) == len(pairs):
+			kept = append(kept, value)
+		case len(foreign) > 0:
+			kept = append(kept, textproto.TrimString(strings.Join(foreign, ";")))
+		}
+	}
+	return kept
+}
+
+// isOwnCookie tells whether what begins a Set-Cookie, or is between two semicolons
+// of a Cookie, makes one of the link pages' cookies. What a browser sends back for
+// "=name=value" is name=value, and some end a line at a control character.
+func isOwnCookie(pair string) bool {
+	name := strings.TrimLeftFunc(pair, func(r rune) bool { return r == '=' || r <= ' ' })
+	if end := strings.IndexFunc(name, func(r rune) bool { return r == '=' || r < ' ' && r != '\t' }); end >= 0 {
+		name = name[:end]
+	}
+	return linkflow.IsCookie(textproto.TrimString(name))
+}
+
+// setList replaces the values; a header without any goes.
+func setList(header http.Header, name string, values []string) {
+	if len(values) == 0 {
+		delete(header, name)
+		return
+	}
+	header[name] = values
+}
+
+// trailerStripper strips the trailers at the moment at which they are there.
+type trailerStripper struct {
+	io.ReadCloser
+	trailer  http.Header
+	stripper stripper
+}
+
+func (t *trailerStripper) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err == io.EOF {
+		t.stripper.strip(t.trailer)
+	}
+	return n, err
 }

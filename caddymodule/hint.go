@@ -1,11 +1,13 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // A hint is a `login_hint`, with the placeholders that are expanded on each request.
@@ -66,4 +68,30 @@ func (h hint) hasPlaceholders(prefix string) bool {
 		}
 	}
 	return false
+}
+
+// maxLoginHint is what Auth0's My Account API takes.
+const maxLoginHint = 255
+
+// setRequest says which token the route wants.
+func (c *call) setRequest(r *http.Request) error {
+	h := c.handler
+	c.request = h.request
+	if h.LoginHint == "" {
+		return nil
+	}
+	hint, err := h.hint.expand(r)
+	if err != nil {
+		return &refusal{code: string(vault.CodeMisconfigured), cause: err}
+	}
+	if len(hint) > maxLoginHint || strings.ContainsFunc(hint, noHint) {
+		return &refusal{
+			code:   string(vault.CodeInvalidRequest),
+			detail: detailLoginHint,
+			cause:  errors.New("the request has a login hint that no account can have"),
+		}
+	}
+	c.request.LoginHint = hint
+	c.request.HideHint = !h.hint.hasPlaceholders("http.request.") // the agent did not send it
+	return nil
 }

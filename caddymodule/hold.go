@@ -67,19 +67,6 @@ func (c *call) obtainAgain(ctx context.Context) (_ *vault.Token, err error) {
 	return c.handler.tenant.vault.Token(ctx, c.caller, c.request)
 }
 
-// mayHold tells whether the route holds requests with that method. What a safe
-// one does is harmless also when the agent has forgotten about it.
-func (h *Handler) mayHold(method string) bool {
-	if method == http.MethodConnect {
-		return false // its body is a tunnel
-	}
-	return h.Hold > 0 && (isSafe(method) || h.HoldAny)
-}
-
-func isSafe(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
-}
-
 // takeBody reads the body into memory: only when it has been read does the
 // server notice that the agent hangs up. It returns false for one that is too
 // long, or does not end in time, or at all; then the request is as it was. Its rest

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -150,3 +152,28 @@ var (
 	_ caddy.Provisioner           = (*LinkHandler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*LinkHandler)(nil)
 )
+
+// logLinkEvent is the one line that a request for the link pages leaves, if it
+// did something. The id is on the page that the person sees.
+func (t *Tenant) logLinkEvent(_ context.Context, e linkflow.Event) {
+	level := zapcore.InfoLevel
+	if e.Kind == linkflow.Fault {
+		level = zapcore.ErrorLevel
+	}
+	entry := t.logger.Check(level, "link "+string(e.Kind))
+	if entry == nil {
+		return
+	}
+	fields := []zap.Field{zap.String("id", e.ID)}
+	for _, field := range []struct{ name, value string }{
+		{"connection", e.Connection}, {"client_id", e.Agent}, {"user_id", e.Subject}, {"identity", e.Identity}, {"reason", e.Reason},
+	} {
+		if field.value != "" {
+			fields = append(fields, zap.String(field.name, field.value))
+		}
+	}
+	if e.Err != nil {
+		fields = append(fields, zap.NamedError("cause", e.Err))
+	}
+	entry.Write(fields...)
+}

@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
+
+	"github.com/tokenvault/caddy-token-vault/linkflow"
 )
 
 // keySize is the size of a sealing key in bytes, for AES-256.
@@ -56,4 +60,29 @@ func loadKey(ctx context.Context, storage certmagic.Storage, name string) ([]byt
 		return nil, fmt.Errorf("the link key in storage has %d bytes instead of %d", len(key), keySize)
 	}
 	return key, nil
+}
+
+// storageTimeout bounds reading or making the sealing key in Caddy's storage.
+const storageTimeout = 10 * time.Second
+
+// keys returns where the sealing keys of a tenant come from.
+func (l *Link) keys(ctx caddy.Context, tenant string) (func(context.Context) ([][]byte, error), error) {
+	if len(l.Key) == 0 {
+		storage := ctx.Storage()
+		return func(ctx context.Context) ([][]byte, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
+			defer cancel()
+			key, err := storedKey(ctx, storage, tenant)
+			return [][]byte{key}, err
+		}, nil
+	}
+	var keys [][]byte
+	for i, encoded := range l.Key {
+		key, err := decodeKey(encoded)
+		if err != nil {
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
+		}
+		keys = append(keys, key)
+	}
+	return linkflow.StaticKeys(keys...), nil
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
+	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
 // How a call ends that does not go on. What the agent reads is in answers.go.
@@ -78,4 +81,92 @@ func (c *call) sendToLink(w http.ResponseWriter, r *http.Request, refused *refus
 	}
 	writeProblem(w, body)
 	return nil
+}
+
+// logRefusal tells the operator why an agent was refused. Errors are for the
+// operator to mend, warnings pass by themselves, the rest is the agent's or the
+// user's to mend. The link that was given has the id of all that happens to it.
+func logRefusal(logger *zap.Logger, r *http.Request, refused *refusal, caller *vault.AccessToken, connection string, link *linkflow.Link) {
+	level := zapcore.InfoLevel
+	switch vault.Code(refused.code) {
+	case vault.CodeMisconfigured:
+		level = zapcore.ErrorLevel
+	case vault.CodeUnavailable, vault.CodeTimeout, vault.CodeThrottled, vault.CodeKeysUnavailable:
+		level = zapcore.WarnLevel
+	}
+	entry := logger.Check(level, "refused")
+	if entry == nil {
+		return
+	}
+	host := r.Host
+	if len(host) > maxHost {
+		host = ""
+	}
+	fields := []zap.Field{
+		zap.String("error", refused.code),
+		zap.String("connection", connection),
+		zap.String("host", host),
+		zap.String("client_ip", clientIP(r)),
+	}
+	if link != nil {
+		fields = append(fields, zap.String("id", link.ID))
+	}
+	if refused.reason != "" {
+		fields = append(fields, zap.String("reason", refused.reason))
+	}
+	if refused.cause != nil {
+		fields = append(fields, zap.NamedError("cause", refused.cause))
+	}
+	if caller != nil {
+		fields = append(fields, zap.String("user_id", caller.Subject), zap.String("client_id", caller.ClientID))
+	}
+	entry.Write(fields...)
+}
+
+// maxHost is the longest name (RFC 1035 §2.3.4) with a port; what is longer may be
+// a token.
+const maxHost = 253 + len(":65535")
+
+// clientIP is the address of whoever sent a request, as Caddy's trusted_proxies
+// lets it be told.
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// refusal is why a request goes no further.
+type refusal struct {
+	code       string
+	reason     string        // Auth0's error, or vault's word for the cause
+	scopes     []string      // that the agent's token lacks
+	missing    []string      // scopes that the account lacks
+	retryAfter time.Duration // 0: not said
+	allow      []string      // methods, with codeMethodNotAllowed
+	detail     string        // instead of the usual one
+	cause      error         // for the log
+}
+
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return r.code + ": " + r.cause.Error()
+	}
+	return r.code
+}
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+// needsLink tells whether a link to the pages belongs into the answer.
+func (r *refusal) needsLink() bool {
+	return (&vault.Error{Code: vault.Code(r.code)}).NeedsLink()
+}
+
+// refusalOf turns any error of ours into a refusal.
+func refusalOf(err error) *refusal {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return &refusal{code: string(e.Code), reason: e.Reason, missing: e.Missing, retryAfter: e.RetryAfter, cause: e}
+	}
+	return &refusal{code: string(vault.CodeUnavailable), reason: "internal", cause: err}
 }

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -201,4 +202,42 @@ func (t *Tenant) cleanup() {
 		_, _ = pool.Delete(t.key) // a Destruct of ours does not fail
 		t.key = ""
 	}
+}
+
+// check tells what is missing.
+func (m *Management) check() error {
+	switch {
+	case m == nil:
+		return nil
+	case m.ID == "":
+		return errors.New("management: id: required")
+	case m.Secret == "":
+		return errors.New("management: secret: required")
+	}
+	return nil
+}
+
+// offers are what the routes of one configuration ask of users' accounts:
+// scopes by connection.
+type offers struct {
+	mu     sync.Mutex
+	scopes map[string][]string
+}
+
+// add notes what one more route asks for.
+func (o *offers) add(connection string, scopes []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.scopes == nil {
+		o.scopes = make(map[string][]string)
+	}
+	o.scopes[connection] = vault.MergeScopes(o.scopes[connection], scopes)
+}
+
+// find tells whether some route uses the connection, and what for.
+func (o *offers) find(connection string) (scopes []string, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	scopes, ok = o.scopes[connection]
+	return scopes, ok
 }

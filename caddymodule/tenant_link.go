@@ -1,14 +1,12 @@
 package caddymodule
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -116,9 +114,6 @@ const promptConnection = "connection"
 
 var promptWords = []string{"auto", promptConnection}
 
-// storageTimeout bounds reading or making the sealing key in Caddy's storage.
-const storageTimeout = 10 * time.Second
-
 // linkConfig is what the pages of a tenant need to know, whose configuration t is with
 // placeholders expanded; without pages it is a zero Config.
 func (t *Tenant) linkConfig(ctx caddy.Context, of *Tenant) (linkflow.Config, error) {
@@ -184,24 +179,49 @@ func templateFiles(dir string) (fs.FS, error) {
 	return os.DirFS(dir), nil
 }
 
-// keys returns where the sealing keys of a tenant come from.
-func (l *Link) keys(ctx caddy.Context, tenant string) (func(context.Context) ([][]byte, error), error) {
-	if len(l.Key) == 0 {
-		storage := ctx.Storage()
-		return func(ctx context.Context) ([][]byte, error) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storageTimeout)
-			defer cancel()
-			key, err := storedKey(ctx, storage, tenant)
-			return [][]byte{key}, err
-		}, nil
-	}
-	var keys [][]byte
-	for i, encoded := range l.Key {
-		key, err := decodeKey(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+// viaURL leads to a page of the operator's own.
+const viaURL = string(linkflow.ViaURL)
+
+// checkLinking finds words that cannot work together, and says what to do.
+func (t *Tenant) checkLinking() error {
+	l := t.Link
+	switch {
+	case l == nil:
+		return nil
+	case l.Via != "" && linkflow.CheckVia(l.Via) != nil:
+		return linkflow.CheckVia(l.Via)
+	case l.Via == viaURL && l.URL == "":
+		return errors.New("via url: the template of the URL is missing")
+	case l.Via != viaURL && l.URL != "":
+		return errors.New("url: only `via url` leads to a page of your own")
+	case l.Via == viaURL:
+		if err := linkflow.CheckURL(l.URL); err != nil {
+			return fmt.Errorf("url %q: %w", l.URL, err)
 		}
-		keys = append(keys, key)
 	}
-	return linkflow.StaticKeys(keys...), nil
+	if words := l.policies(); len(words) > 0 && !linkflow.Via(l.Via).Links() {
+		return fmt.Errorf("%s: only `via management` and `via link_account` link identities: choose one of them, or leave the word out", words[0])
+	}
+	if len(l.TrustEmail) > 0 && t.Management == nil {
+		return errors.New("trust_email: finding users by their e-mail addresses needs the tenant's `management <id> <secret>`")
+	}
+	return nil
+}
+
+// policies are the words given about who may link what.
+func (l *Link) policies() (words []string) {
+	for _, policy := range []struct {
+		word  string
+		given bool
+	}{
+		{"require_mfa", l.RequireMFA},
+		{"require_verified_email", l.RequireVerifiedEmail},
+		{"pin_ip", l.PinIP},
+		{"trust_email", len(l.TrustEmail) > 0},
+	} {
+		if policy.given {
+			words = append(words, policy.word)
+		}
+	}
+	return words
 }
