@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/tokenvault/caddy-token-vault/linkflow"
 	"github.com/tokenvault/caddy-token-vault/vault"
@@ -139,7 +142,21 @@ const (
 	detailMethodOverride = "Send the request with the method that it means: X-HTTP-Method-Override and headers like it are not allowed here."
 )
 
-// problem is the body of every refusal (RFC 9457).
+// reply is what there is to say to an agent whose call goes no further, in whichever
+// dialect.
+type reply struct {
+	refused *refusal
+	realm   string // the API whose access tokens are wanted
+	body    body
+}
+
+// body is the body of a reply (RFC 9457).
+type body struct {
+	problem
+	*linkMembers // nil where connecting an account does not help
+}
+
+// problem has the members of every reply.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -148,17 +165,16 @@ type problem struct {
 	Error  string `json:"error"`
 }
 
-// linkProblem is the body of a refusal that a link mends.
-type linkProblem struct {
-	problem
+// linkMembers say what has to be connected, and where.
+type linkMembers struct {
 	Reason        string   `json:"reason"`
 	Connection    string   `json:"connection"`
 	Scopes        []string `json:"scopes"`
 	MissingScopes []string `json:"missing_scopes"`
 	LoginHints    []string `json:"login_hints,omitzero"` // on routes with a login_hint
-	LinkURL       string   `json:"link_url,omitempty"`
+	LinkURL       string   `json:"link_url,omitempty"`   // this and what follows only with a link block
 	StatusURL     string   `json:"status_url,omitempty"`
-	ExpiresIn     int      `json:"expires_in,omitempty"`
+	ExpiresIn     int      `json:"expires_in,omitempty"` // in seconds
 	interrupt
 }
 
@@ -174,104 +190,165 @@ type interrupt struct {
 	Behavior            string            `json:"behavior"`
 }
 
-// newLinkProblem says what has to be connected. hints are nil where an agent
-// names no account; link may be nil. mayWait says that the route holds such calls.
-func newLinkProblem(r *refusal, connection string, scopes, hints []string, link *linkflow.Link, mayWait bool) linkProblem {
-	missing := r.missing
-	if r.code == string(vault.CodeLinkRequired) {
-		missing = scopes
+// newReply says what is wrong.
+func newReply(r *refusal, realm string) reply {
+	a := answers[r.code]
+	return reply{refused: r, realm: realm, body: body{problem: problem{
+		Type: problemTypes + r.code, Title: a.title, Status: a.status, Detail: cmp.Or(r.detail, a.detail), Error: r.code,
+	}}}
+}
+
+// addLink says what has to be connected. hints are nil where an agent names no
+// account; link may be nil. mayHold says that the route holds such calls.
+func (a *reply) addLink(h *Handler, hints []string, link *linkflow.Link, mayHold bool) {
+	missing := a.refused.missing
+	message := "Authorization required to access the Token Vault: " + h.Connection
+	if len(missing) > 0 {
+		message += ". Missing scopes: " + strings.Join(missing, ", ")
 	}
-	message := "Authorization required to access the Token Vault: " + connection
-	if len(r.missing) > 0 {
-		message += ". Missing scopes: " + strings.Join(r.missing, ", ")
+	if a.refused.code == string(vault.CodeLinkRequired) {
+		missing = h.Scopes
 	}
-	body := linkProblem{
-		problem:       newProblem(r),
-		Reason:        r.reason,
-		Connection:    connection,
-		Scopes:        list(scopes),
+	a.body.linkMembers = &linkMembers{
+		Reason:        a.refused.reason,
+		Connection:    h.Connection,
+		Scopes:        list(h.Scopes),
 		MissingScopes: list(missing),
 		LoginHints:    hints,
 		interrupt: interrupt{
 			Name:                "AUTH0_AI_INTERRUPT",
 			Code:                "TOKEN_VAULT_ERROR",
 			Message:             message,
-			RequiredScopes:      list(scopes),
-			RequiredScopesSnake: list(scopes),
+			RequiredScopes:      list(h.Scopes),
+			RequiredScopesSnake: list(h.Scopes),
 			AuthorizationParams: map[string]string{},
 			Behavior:            "resume",
 		},
 	}
-	if r.reason == reasonNoSuchAccount && len(hints) > 0 {
-		body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. " + tooEarly
+	if link == nil {
+		a.body.Detail = "The user has to connect the account, but this proxy serves no page for that. Tell the user; the operator knows where accounts are connected. " + tooEarly
+		return
 	}
-	if mayWait {
-		body.Detail = strings.TrimSuffix(body.Detail, tooEarly) + "While the user is doing that, a retry waits for the end of it."
+	a.body.LinkURL, a.body.StatusURL, a.body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())
+	if a.refused.reason == reasonNoSuchAccount && len(hints) > 0 {
+		a.body.Detail = "The user has not connected the account that this request names. Use one of login_hints, or ask the user to open link_url and connect that account, then retry the same request. " + tooEarly
 	}
-	if link != nil {
-		body.LinkURL, body.StatusURL, body.ExpiresIn = link.URL, link.StatusURL, int(link.ExpiresIn.Seconds())
-	} else {
-		body.Detail = "The user has to connect the account, but this proxy serves no page for that. Tell the user; the operator knows where accounts are connected. " + tooEarly
+	if mayHold {
+		a.body.Detail = strings.TrimSuffix(a.body.Detail, tooEarly) + "While the user is doing that, a retry waits for the end of it."
 	}
-	return body
-}
-
-// tooEarly ends what agents are told that do not wait.
-const tooEarly = "Retrying before that does not help."
-
-func newProblem(r *refusal) problem {
-	a := answers[r.code]
-	return problem{Type: problemTypes + r.code, Title: a.title, Status: a.status, Detail: cmp.Or(r.detail, a.detail), Error: r.code}
-}
-
-// setRefusalHeaders sets what a refusal says outside of its body. linkURL is
-// empty where there is none.
-func setRefusalHeaders(h http.Header, r *refusal, realm, linkURL string) {
-	h.Set(errorHeader, r.code)
-	h.Set("Cache-Control", "no-store")
-	if challenge := newChallenge(r, realm, linkURL); challenge != "" {
-		h.Set("WWW-Authenticate", challenge)
-	}
-	if r.needsLink() {
-		h.Set("X-Should-Retry", "false")
-	}
-	switch answers[r.code].status {
-	case http.StatusServiceUnavailable:
-		setRetryAfter(h, r.retryAfter)
-	case http.StatusMethodNotAllowed:
-		h.Set("Allow", strings.Join(r.allow, ", "))
-	}
-}
-
-// newChallenge returns the WWW-Authenticate value (RFC 6750 §3, RFC 9470 §3), or
-// nothing where the status asks for none.
-func newChallenge(r *refusal, realm, linkURL string) string {
-	a := answers[r.code]
-	if a.challenge == "" {
-		return ""
-	}
-	challenge := fmt.Sprintf("Bearer realm=%s", quoted(realm))
-	if a.challenge == bareChallenge {
-		return challenge
-	}
-	challenge += fmt.Sprintf(", error=%s", quoted(a.challenge))
-	switch {
-	case r.needsLink():
-		if linkURL != "" {
-			challenge += fmt.Sprintf(", link_uri=%s", quoted(linkURL))
-		}
-		return challenge
-	case r.code == codeInsufficientScope:
-		challenge += fmt.Sprintf(", scope=%s", quoted(strings.Join(r.scopes, " ")))
-	case r.reason == "mfa_required":
-		challenge += fmt.Sprintf(", acr_values=%s", quoted(vault.MultiFactor))
-	}
-	return challenge + fmt.Sprintf(", error_description=%s", quoted(a.title))
 }
 
 // reasonNoSuchAccount is what Auth0 says of a login hint that fits none of the
 // user's accounts.
 const reasonNoSuchAccount = "user_not_found"
+
+// tooEarly ends what agents are told that do not wait.
+const tooEarly = "Retrying before that does not help."
+
+// linkURL is empty where there is no link.
+func (b body) linkURL() string {
+	if b.linkMembers == nil {
+		return ""
+	}
+	return b.LinkURL
+}
+
+// A dialect is a way to tell an agent why its call goes no further. What it returns
+// is the handler's error: nil if it has answered.
+type dialect func(w http.ResponseWriter, r *http.Request, a reply) error
+
+// dialects are the words of `on_missing`.
+var dialects = map[string]dialect{
+	onMissingProblem:  answerProblem,
+	onMissingRedirect: answerRedirect,
+	onMissingError:    answerError,
+}
+
+const (
+	onMissingProblem  = "problem"
+	onMissingRedirect = "redirect"
+	onMissingError    = "error"
+)
+
+var onMissingWords = []string{onMissingProblem, onMissingRedirect, onMissingError}
+
+// answerProblem sends problem details.
+func answerProblem(w http.ResponseWriter, _ *http.Request, a reply) error {
+	a.setHeaders(w.Header())
+	writeJSON(w, "application/problem+json", a.body.Status, a.body)
+	return nil
+}
+
+// answerRedirect sends a browser that navigates to the link.
+func answerRedirect(w http.ResponseWriter, r *http.Request, a reply) error {
+	if a.body.linkURL() == "" || r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		return answerProblem(w, r, a)
+	}
+	a.setHeaders(w.Header())
+	w.Header().Set("Location", a.body.LinkURL)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// answerError leaves it to handle_errors to send people to the link.
+func answerError(w http.ResponseWriter, r *http.Request, a reply) error {
+	if a.body.linkMembers == nil {
+		return answerProblem(w, r, a)
+	}
+	a.setHeaders(w.Header())
+	repl := replacer(r)
+	repl.Set("http.token_vault.error", a.refused.code)
+	repl.Set("http.token_vault.link_url", a.body.LinkURL)
+	repl.Set("http.token_vault.connection", a.body.Connection)
+	return caddyhttp.Error(a.body.Status, errors.New(a.refused.code))
+}
+
+// setHeaders sets what a reply says outside of its body.
+func (a reply) setHeaders(h http.Header) {
+	h.Set(errorHeader, a.refused.code)
+	h.Set("Cache-Control", "no-store")
+	if challenge := a.challenge(); challenge != "" {
+		h.Set("WWW-Authenticate", challenge)
+	}
+	if a.body.linkMembers != nil {
+		h.Set("X-Should-Retry", "false")
+	}
+	switch a.body.Status {
+	case http.StatusServiceUnavailable:
+		setRetryAfter(h, a.refused.retryAfter)
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", strings.Join(a.refused.allow, ", "))
+	}
+}
+
+func setRetryAfter(h http.Header, d time.Duration) {
+	h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))))
+}
+
+// challenge is the WWW-Authenticate value (RFC 6750 §3, RFC 9470 §3), empty where the
+// status asks for none.
+func (a reply) challenge() string {
+	attribute := answers[a.refused.code].challenge
+	if attribute == "" {
+		return ""
+	}
+	challenge := "Bearer realm=" + quoted(a.realm)
+	if attribute == bareChallenge {
+		return challenge
+	}
+	challenge += ", error=" + quoted(attribute)
+	switch {
+	case a.body.linkURL() != "":
+		return challenge + ", link_uri=" + quoted(a.body.LinkURL)
+	case a.body.linkMembers != nil:
+		return challenge
+	case a.refused.code == codeInsufficientScope:
+		challenge += ", scope=" + quoted(strings.Join(a.refused.scopes, " "))
+	case a.refused.reason == "mfa_required":
+		challenge += ", acr_values=" + quoted(vault.MultiFactor)
+	}
+	return challenge + ", error_description=" + quoted(a.body.Title)
+}
 
 // quoted makes a quoted-string (RFC 9110 §5.6.4) of printable ASCII.
 func quoted(s string) string {
@@ -290,29 +367,6 @@ func quoted(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
-}
-
-// writeRefusal sends a refusal that no link mends.
-func writeRefusal(w http.ResponseWriter, r *refusal, realm string) {
-	setRefusalHeaders(w.Header(), r, realm, "")
-	writeProblem(w, newProblem(r))
-}
-
-// writeProblem sends a refusal whose headers are set.
-func writeProblem(w http.ResponseWriter, body interface{ status() int }) {
-	writeJSON(w, "application/problem+json", body.status(), body)
-}
-
-func (p problem) status() int { return p.Status }
-
-// writeRedirect sends a browser to the link, instead of a problem.
-func writeRedirect(w http.ResponseWriter, linkURL string) {
-	w.Header().Set("Location", linkURL)
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-func setRetryAfter(h http.Header, d time.Duration) {
-	h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))))
 }
 
 // statusAnswer is the body of the status endpoint.

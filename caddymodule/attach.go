@@ -9,10 +9,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -86,23 +88,94 @@ func (a *Attach) value(token *vault.Token) string {
 	return token.Bearer()
 }
 
-// outgoing returns a copy of r with the provider's token and without any other
+// attached is a call that goes on, with the provider's token.
+type attached struct {
+	call
+	token    *vault.Token
+	replacer *caddy.Replacer
+	writer   responseWriter // of the answer
+	values   headerValues
+	replaced bool // an inner token_vault sent another token
+}
+
+// attachedVariable is the request's variable that holds the call that went on last. A
+// second token_vault on the request goes on from what that found out, behind it or,
+// where its upstream failed, in handle_errors.
+const attachedVariable = "token_vault"
+
+// Format implements fmt.Formatter: {http.vars.token_vault} prints a call, as does
+// whoever prints a context, and it holds credentials.
+func (a *attached) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
+
+// String implements fmt.Stringer, which logs ask.
+func (*attached) String() string { return attachedVariable }
+
+// upstreamStatus is where reverse_proxy leaves what the upstream said, whatever
+// the route then makes of it.
+const upstreamStatus = "http.reverse_proxy.status_code"
+
+// goOn sends the request to the handlers that follow, with the provider's token.
+func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *vault.Token) (err error) {
+	if entry := c.handler.logger.Check(zapcore.DebugLevel, "attaching the provider's token"); entry != nil {
+		entry.Write(zap.String("connection", c.handler.Connection), zap.String("user_id", c.caller.Subject))
+	}
+	setUser(r, c.caller)
+	a := &attached{call: *c, token: token, replacer: replacer(r)}
+	a.writer.ResponseWriter, a.writer.attached = w, a
+	for outer := a.outer; outer != nil; outer = outer.outer {
+		outer.replaced = true
+	}
+	caddyhttp.SetVar(r.Context(), attachedVariable, a)
+	a.replacer.Delete(upstreamStatus) // of a proxy before this
+	defer func() {                    // reverse_proxy panics where a body breaks off
+		returned, _ := errors.AsType[caddyhttp.HandlerError](err)
+		a.notice(returned.StatusCode)
+	}()
+	err = next.ServeHTTP(&a.writer, a.outgoing(r))
+	a.writer.scrub() // the trailers
+	return err
+}
+
+// setUser sets the placeholders of the authenticated user. The id is set and not
+// mapped, since it has to win over another authenticator's. What is not known is
+// empty: header_up would send the name of an unknown placeholder.
+func setUser(r *http.Request, caller *vault.AccessToken) {
+	repl := replacer(r)
+	repl.Set("http.auth.user.id", caller.Subject)
+	repl.Map(func(key string) (any, bool) {
+		field, ok := strings.CutPrefix(key, "http.auth.user.")
+		if !ok {
+			return nil, false
+		}
+		switch field {
+		case "client_id":
+			return caller.ClientID, true
+		case "scope":
+			return strings.Join(caller.Scopes, " "), true
+		case "org_id":
+			return caller.OrgID, true
+		}
+		return nil, false
+	})
+}
+
+// outgoing is a copy of r with the provider's token and without any other
 // credential. It is a copy because Caddy runs handle_errors on the original: an
 // error page's backend must not get the token.
-func (c *call) outgoing(r *http.Request) *http.Request {
-	s := stripper{names: c.handler.stripped, credential: c.credential}
-	if c.outer != nil {
-		s.names = append(slices.Clone(s.names), c.outer.handler.stripped...)
+func (a *attached) outgoing(r *http.Request) *http.Request {
+	s := stripper{names: a.handler.stripped, credential: a.credential}
+	if a.outer != nil {
+		s.names = append(slices.Clone(s.names), a.outer.handler.stripped...)
 	}
 	out := r.WithContext(r.Context())
 	out.Header = make(http.Header, len(r.Header)+1)
 	for name, values := range r.Header {
 		if !s.takes(name, values) {
-			out.Header[name] = c.room.copy(values)
+			out.Header[name] = a.values.copy(values)
 		}
 	}
 	s.stripLists(out.Header)
-	out.Header[c.handler.attached] = c.room.copy([]string{c.handler.Attach.value(c.token)})
+	out.Header[a.handler.tokenHeader] = a.values.copy([]string{a.handler.Attach.value(a.token)})
 
 	if r.Trailer != nil {
 		// The server fills this map when the body has been read to its end, with
@@ -113,85 +186,52 @@ func (c *call) outgoing(r *http.Request) *http.Request {
 	return out
 }
 
-// room is for copies of header values, which others edit in place. It has enough
+// headerValues is for copies of header values, which others edit in place. It has enough
 // for an agent's usual request; what is more costs an allocation for each name.
-type room struct {
-	values [10]string
-	used   int
+type headerValues struct {
+	room [10]string
+	used int
 }
 
-func (m *room) copy(values []string) []string {
+func (v *headerValues) copy(values []string) []string {
 	if values == nil {
 		return nil // which reverse_proxy tells from empty
 	}
-	if len(values) > len(m.values)-m.used {
+	if len(values) > len(v.room)-v.used {
 		return slices.Clone(values)
 	}
-	first := m.used
-	m.used += copy(m.values[first:], values)
-	return m.values[first:m.used:m.used]
-}
-
-// callVariable is the request's variable that holds the call that went on last. A
-// second token_vault on the request goes on from what that found out, behind it or,
-// where its upstream failed, in handle_errors.
-const callVariable = "token_vault"
-
-// Format implements fmt.Formatter: {http.vars.token_vault} prints a call, as does
-// whoever prints a context, and it holds credentials.
-func (c *call) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
-
-// String implements fmt.Stringer, which logs ask.
-func (*call) String() string { return callVariable }
-
-// upstreamStatus is where reverse_proxy leaves what the upstream said, whatever
-// the route then makes of it.
-const upstreamStatus = "http.reverse_proxy.status_code"
-
-// goOn sends the request to the handlers that follow, with the provider's token.
-func (c *call) goOn(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *vault.Token) (err error) {
-	c.token, c.replacer, c.writer.ResponseWriter, c.writer.call = token, replacer(r), w, c
-	for outer := c.outer; outer != nil; outer = outer.outer {
-		outer.replaced = true
-	}
-	caddyhttp.SetVar(r.Context(), callVariable, c)
-	c.replacer.Delete(upstreamStatus) // of a proxy before this
-	defer func() {                    // reverse_proxy panics where a body breaks off
-		returned, _ := errors.AsType[caddyhttp.HandlerError](err)
-		c.notice(returned.StatusCode)
-	}()
-	err = next.ServeHTTP(&c.writer, c.outgoing(r))
-	c.writer.scrub() // the trailers
-	return err
+	first := v.used
+	v.used += copy(v.room[first:], values)
+	return v.room[first:v.used:v.used]
 }
 
 // notice drops the token if the provider refused it: if that is the status of the
 // answer, or was before the route made something else of it.
-func (c *call) notice(status int) {
-	if proxied, _ := c.replacer.Get(upstreamStatus); status != http.StatusUnauthorized && proxied != http.StatusUnauthorized {
+func (a *attached) notice(status int) {
+	if proxied, _ := a.replacer.Get(upstreamStatus); status != http.StatusUnauthorized && proxied != http.StatusUnauthorized {
 		return
 	}
-	if c.replaced || c.writer.ours || !c.handler.tenant.vault.Reject(c.token) {
+	if a.replaced || a.writer.ours || !a.handler.tenant.vault.Reject(a.token) {
 		return
 	}
-	c.handler.logger.Info("the provider refuses its own token; the next request goes on with what the vault has then",
-		zap.String("connection", c.handler.Connection), zap.String("user_id", c.caller.Subject))
+	a.handler.logger.Info("the provider refuses its own token; the next request goes on with what the vault has then",
+		zap.String("connection", a.handler.Connection), zap.String("user_id", a.caller.Subject))
 }
 
 // responseWriter passes the upstream's answer on, less what only we may say:
 // Token-Vault-Error, and the link pages' cookies. It buffers nothing.
 type responseWriter struct {
 	caddyhttp.ResponseWriterWrapper
-	call  *call
-	begun bool // the final answer
-	ours  bool // an inner token_vault is answering through it
+	attached *attached
+	begun    bool // the final answer
+	ours     bool // an inner token_vault is answering through it
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *responseWriter) WriteHeader(status int) {
 	if !w.begun && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.begun = true
-		w.call.notice(status) // before the agent can have called again
+		w.attached.notice(status) // before the agent can have called again
 	}
 	w.scrub()
 	w.ResponseWriter.WriteHeader(status)
@@ -251,27 +291,4 @@ func foreignCookies(values []string) []string {
 		}
 	}
 	return kept
-}
-
-// setUser sets the placeholders of the authenticated user. The id is set and not
-// mapped, since it has to win over another authenticator's. What is not known is
-// empty: header_up would send the name of an unknown placeholder.
-func setUser(r *http.Request, caller *vault.AccessToken) {
-	repl := replacer(r)
-	repl.Set("http.auth.user.id", caller.Subject)
-	repl.Map(func(key string) (any, bool) {
-		field, ok := strings.CutPrefix(key, "http.auth.user.")
-		if !ok {
-			return nil, false
-		}
-		switch field {
-		case "client_id":
-			return caller.ClientID, true
-		case "scope":
-			return strings.Join(caller.Scopes, " "), true
-		case "org_id":
-			return caller.OrgID, true
-		}
-		return nil, false
-	})
 }

@@ -14,9 +14,9 @@ import (
 // Requests' variables get printed, by logs, templates and panics.
 func TestAPrintedCallShowsNoCredential(t *testing.T) {
 	const secret = "the-agents-access-token"
-	c := &call{credential: secret}
-	c.room.copy([]string{"Bearer " + secret})
-	variables := map[string]any{callVariable: c}
+	c := &attached{call: call{credential: secret}}
+	c.values.copy([]string{"Bearer " + secret})
+	variables := map[string]any{attachedVariable: c}
 	ctx := context.WithValue(context.Background(), caddyhttp.VarsCtxKey, variables)
 	for _, value := range []any{c, variables, ctx} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
@@ -28,7 +28,7 @@ func TestAPrintedCallShowsNoCredential(t *testing.T) {
 	if text, err := json.Marshal(variables); err != nil || strings.Contains(string(text), secret) {
 		t.Errorf("%s, %v", text, err)
 	}
-	if text := caddy.ToString(c); text != callVariable {
+	if text := caddy.ToString(c); text != attachedVariable {
 		t.Errorf("%q", text)
 	}
 }

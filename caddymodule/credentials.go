@@ -142,15 +142,6 @@ func malformed(what string) error {
 // credentialHeaders are where a client's own credentials are, folded.
 var credentialHeaders = []string{"authorization", "dpop", "proxy-authorization"}
 
-// withCredentialHeaders returns them and the folded name of one header more.
-func withCredentialHeaders(header string) []string {
-	names := slices.Clone(credentialHeaders)
-	if folded := fold(header); !slices.Contains(names, folded) {
-		names = append(names, folded)
-	}
-	return names
-}
-
 // stripper removes from a header what the upstream must not get.
 type stripper struct {
 	names      []string // folded

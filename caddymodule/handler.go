@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -109,12 +110,13 @@ type Handler struct {
 	// may have it done twice. Default: false.
 	HoldAny bool `json:"hold_any,omitempty"`
 
-	tenant   *Tenant
-	request  vault.Request // of every call, but for the login hint
-	hint     hint
-	attached string   // the header that carries the provider's token
-	stripped []string // what nobody else may set, see stripper
-	logger   *zap.Logger
+	tenant      *Tenant
+	request     vault.Request // of every call, but for the login hint
+	hint        hint
+	dialect     dialect  // in which agents are refused
+	tokenHeader string   // the header that carries the provider's token
+	stripped    []string // what nobody else may set, see stripper
+	logger      *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -138,11 +140,15 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if h.Hold > 0 && h.tenant.flow != nil {
 		h.provisionHold(ctx)
 	}
-	h.attached = h.Attach.header()
-	h.stripped = withCredentialHeaders(h.attached)
-	if h.attached != "Authorization" {
+	h.dialect = dialects[cmp.Or(h.OnMissing, onMissingProblem)]
+	h.tokenHeader = h.Attach.header()
+	h.stripped = slices.Clone(credentialHeaders)
+	if folded := fold(h.tokenHeader); !slices.Contains(h.stripped, folded) {
+		h.stripped = append(h.stripped, folded)
+	}
+	if h.tokenHeader != "Authorization" {
 		h.logger.Warn("Caddy's DEBUG log prints this header, and with it the provider's token, when it proxies a request",
-			zap.String("header", h.attached), zap.String("connection", h.Connection))
+			zap.String("header", h.tokenHeader), zap.String("connection", h.Connection))
 	}
 	return nil
 }
@@ -172,7 +178,7 @@ func (h *Handler) Validate() error {
 	if err := h.validateScopes(); err != nil {
 		return err
 	}
-	if !slices.Contains(onMissingWords, h.OnMissing) && h.OnMissing != "" {
+	if h.dialect == nil {
 		return fmt.Errorf("on_missing %q: expected one of %s", h.OnMissing, strings.Join(onMissingWords, ", "))
 	}
 	if h.OnMissing == onMissingRedirect && h.tenant.flow == nil {
@@ -217,17 +223,6 @@ func checkScopes(scopes []string) error {
 	}
 	return nil
 }
-
-const (
-	onMissingProblem  = "problem"
-	onMissingRedirect = "redirect"
-	onMissingError    = "error"
-)
-
-var onMissingWords = []string{onMissingProblem, onMissingRedirect, onMissingError}
-
-// allowedMethods are all but TRACE, whose answer would repeat the credential.
-var allowedMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"}
 
 // Interface guards
 var (

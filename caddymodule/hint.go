@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
@@ -38,6 +39,27 @@ func parseHint(text string) (hint, error) {
 // them: a word with letters in it that look like spaces reads as a sentence.
 func noHint(r rune) bool { return r <= ' ' || r > '~' }
 
+// maxLoginHint is what Auth0's My Account API takes.
+const maxLoginHint = 255
+
+// choose says in a request of the vault which account is wanted.
+func (h hint) choose(request *vault.Request, r *http.Request) error {
+	value, err := h.expand(r)
+	if err != nil {
+		return &refusal{code: string(vault.CodeMisconfigured), cause: err}
+	}
+	if len(value) > maxLoginHint || strings.ContainsFunc(value, noHint) {
+		return &refusal{
+			code:   string(vault.CodeInvalidRequest),
+			detail: detailLoginHint,
+			cause:  errors.New("the request has a login hint that no account can have"),
+		}
+	}
+	request.LoginHint = value
+	request.HideHint = !h.hasPlaceholders("http.request.") // the agent did not send it
+	return nil
+}
+
 // expand returns the hint for a request: empty if one of its placeholders is, so
 // that no part of an id is taken for the whole.
 func (h hint) expand(r *http.Request) (string, error) {
@@ -68,30 +90,4 @@ func (h hint) hasPlaceholders(prefix string) bool {
 		}
 	}
 	return false
-}
-
-// maxLoginHint is what Auth0's My Account API takes.
-const maxLoginHint = 255
-
-// setRequest says which token the route wants.
-func (c *call) setRequest(r *http.Request) error {
-	h := c.handler
-	c.request = h.request
-	if h.LoginHint == "" {
-		return nil
-	}
-	hint, err := h.hint.expand(r)
-	if err != nil {
-		return &refusal{code: string(vault.CodeMisconfigured), cause: err}
-	}
-	if len(hint) > maxLoginHint || strings.ContainsFunc(hint, noHint) {
-		return &refusal{
-			code:   string(vault.CodeInvalidRequest),
-			detail: detailLoginHint,
-			cause:  errors.New("the request has a login hint that no account can have"),
-		}
-	}
-	c.request.LoginHint = hint
-	c.request.HideHint = !h.hint.hasPlaceholders("http.request.") // the agent did not send it
-	return nil
 }

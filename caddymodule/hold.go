@@ -32,12 +32,11 @@ const (
 	bodyPatience = 2 * time.Second
 )
 
-// holdOn waits, where the route says so, while the user is about to connect the
-// account for want of which err refuses the call, and asks the vault again whenever
-// that may help. It returns the provider's token, or why there is none in the end.
+// holdOn waits while the user is about to connect the account for want of which err
+// refuses the call, and asks the vault again whenever that may help. It returns the provider's token, or why there is none in the end.
 func (c *call) holdOn(w http.ResponseWriter, r *http.Request, err error) (*vault.Token, error) {
 	h, flow := c.handler, c.handler.tenant.flow
-	if !h.mayHold(r.Method) || !refusalOf(err).needsLink() || !flow.Connecting(c.caller, c.request) || !c.takeBody(w, r) {
+	if !refusalOf(err).needsLink() || !flow.Connecting(c.caller, c.request) || !c.takeBody(w, r) {
 		return nil, err
 	}
 	h.logger.Debug("holding the request while the user connects the account",
@@ -57,11 +56,8 @@ func (c *call) holdOn(w http.ResponseWriter, r *http.Request, err error) (*vault
 }
 
 // obtainAgain is obtain after a wait, in which the agent's token may have ended.
-func (c *call) obtainAgain(ctx context.Context) (_ *vault.Token, err error) {
-	if c.caller, err = c.handler.tenant.vault.Verify(ctx, c.credential); err != nil {
-		return nil, err
-	}
-	if err := c.handler.checkPolicy(c.caller); err != nil {
+func (c *call) obtainAgain(ctx context.Context) (*vault.Token, error) {
+	if err := c.admit(ctx); err != nil {
 		return nil, err
 	}
 	return c.handler.tenant.vault.Token(ctx, c.caller, c.request)

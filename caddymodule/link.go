@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,11 +67,11 @@ func (h *LinkHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next cad
 	case linkflow.RouteNone:
 		return next.ServeHTTP(w, r)
 	case linkflow.RouteStatus:
-		h.serveStatus(w, asked)
+		return h.serveStatus(w, asked)
 	default:
 		h.tenant.flow.ServeHTTP(w, asked)
+		return nil
 	}
-	return nil
 }
 
 // asked returns the request with the browser's own URL where that is a page's and
@@ -96,20 +97,20 @@ func carriesCodes(r *http.Request, route linkflow.Route) bool {
 var statusMethods = []string{http.MethodGet, http.MethodHead}
 
 // serveStatus tells the agent that holds a ticket what became of it.
-func (h *LinkHandler) serveStatus(w http.ResponseWriter, r *http.Request) {
+func (h *LinkHandler) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	status, caller, err := h.status(r)
 	if err != nil {
 		refused := refusalOf(err)
 		logRefusal(h.logger, r, refused, caller, "", nil)
-		writeRefusal(w, refused, h.tenant.vault.Audience())
-		return
+		return answerProblem(w, r, newReply(refused, h.tenant.vault.Audience()))
 	}
 	writeStatus(w, status)
+	return nil
 }
 
 func (h *LinkHandler) status(r *http.Request) (linkflow.Status, *vault.AccessToken, error) {
 	var none linkflow.Status
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !slices.Contains(statusMethods, r.Method) {
 		return none, nil, &refusal{code: codeMethodNotAllowed, allow: statusMethods}
 	}
 	credential, err := bearerToken(r)

@@ -14,26 +14,65 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
-// How a call ends that does not go on. What the agent reads is in answers.go.
+// How a call ends that does not go on. What the agent reads of it is in answers.go.
 
-// refuse answers the agent.
+// refusal is why a request goes no further.
+type refusal struct {
+	code       string
+	reason     string        // Auth0's error, or vault's word for the cause
+	scopes     []string      // that the agent's token lacks
+	missing    []string      // scopes that the account lacks
+	retryAfter time.Duration // 0: not said
+	allow      []string      // methods, with codeMethodNotAllowed
+	detail     string        // instead of the usual one
+	cause      error         // for the log
+}
+
+func (r *refusal) Error() string {
+	if r.cause != nil {
+		return r.code + ": " + r.cause.Error()
+	}
+	return r.code
+}
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+// needsLink tells whether a link to the pages belongs into the answer.
+func (r *refusal) needsLink() bool {
+	return (&vault.Error{Code: vault.Code(r.code)}).NeedsLink()
+}
+
+// refusalOf turns any error of ours into a refusal.
+func refusalOf(err error) *refusal {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return r
+	}
+	if e, ok := errors.AsType[*vault.Error](err); ok {
+		return &refusal{code: string(e.Code), reason: e.Reason, missing: e.Missing, retryAfter: e.RetryAfter, cause: e}
+	}
+	return &refusal{code: string(vault.CodeUnavailable), reason: "internal", cause: err}
+}
+
+// refuse answers the agent, in the route's dialect.
 func (c *call) refuse(w http.ResponseWriter, r *http.Request, err error) error {
 	if cause := context.Cause(r.Context()); cause != nil && !c.late {
 		return caddyhttp.Error(statusClientClosedRequest, cause) // nobody is there to read an answer
 	}
-	h, refused := c.handler, refusalOf(err)
 	for outer := c.outer; outer != nil; outer = outer.outer {
 		outer.writer.ours = true
 	}
 	if c.caller != nil {
 		replacer(r).Set("http.auth.candidate.id", c.caller.Subject)
 	}
+	h, refused := c.handler, refusalOf(err)
+	a := newReply(refused, h.tenant.vault.Audience())
+	var link *linkflow.Link
 	if refused.needsLink() {
-		return c.sendToLink(w, r, refused)
+		link = c.newLink(r.Context())
+		a.addLink(h, c.loginHints(), link, h.mayHold(r.Method))
 	}
-	logRefusal(h.logger, r, refused, c.caller, h.Connection, nil)
-	writeRefusal(w, refused, h.tenant.vault.Audience())
-	return nil
+	logRefusal(h.logger, r, refused, c.caller, h.Connection, link)
+	return h.dialect(w, r, a)
 }
 
 // statusClientClosedRequest is nginx's word, and Caddy's, for a client that hung up.
@@ -60,27 +99,6 @@ func (c *call) loginHints() []string {
 		return nil
 	}
 	return list(c.handler.tenant.vault.LoginHints(c.caller, c.handler.Connection))
-}
-
-// sendToLink answers that the user has to connect the account.
-func (c *call) sendToLink(w http.ResponseWriter, r *http.Request, refused *refusal) error {
-	h, link := c.handler, c.newLink(r.Context())
-	logRefusal(h.logger, r, refused, c.caller, h.Connection, link)
-	body := newLinkProblem(refused, h.Connection, h.Scopes, c.loginHints(), link, link != nil && h.mayHold(r.Method))
-	setRefusalHeaders(w.Header(), refused, h.tenant.vault.Audience(), body.LinkURL)
-	switch {
-	case h.OnMissing == onMissingError:
-		repl := replacer(r)
-		repl.Set("http.token_vault.error", refused.code)
-		repl.Set("http.token_vault.link_url", body.LinkURL)
-		repl.Set("http.token_vault.connection", h.Connection)
-		return caddyhttp.Error(body.Status, errors.New(refused.code))
-	case h.OnMissing == onMissingRedirect && link != nil && r.Header.Get("Sec-Fetch-Mode") == "navigate":
-		writeRedirect(w, link.URL)
-		return nil
-	}
-	writeProblem(w, body)
-	return nil
 }
 
 // logRefusal tells the operator why an agent was refused. Errors are for the
@@ -132,41 +150,4 @@ const maxHost = 253 + len(":65535")
 func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return ip
-}
-
-// refusal is why a request goes no further.
-type refusal struct {
-	code       string
-	reason     string        // Auth0's error, or vault's word for the cause
-	scopes     []string      // that the agent's token lacks
-	missing    []string      // scopes that the account lacks
-	retryAfter time.Duration // 0: not said
-	allow      []string      // methods, with codeMethodNotAllowed
-	detail     string        // instead of the usual one
-	cause      error         // for the log
-}
-
-func (r *refusal) Error() string {
-	if r.cause != nil {
-		return r.code + ": " + r.cause.Error()
-	}
-	return r.code
-}
-
-func (r *refusal) Unwrap() error { return r.cause }
-
-// needsLink tells whether a link to the pages belongs into the answer.
-func (r *refusal) needsLink() bool {
-	return (&vault.Error{Code: vault.Code(r.code)}).NeedsLink()
-}
-
-// refusalOf turns any error of ours into a refusal.
-func refusalOf(err error) *refusal {
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return r
-	}
-	if e, ok := errors.AsType[*vault.Error](err); ok {
-		return &refusal{code: string(e.Code), reason: e.Reason, missing: e.Missing, retryAfter: e.RetryAfter, cause: e}
-	}
-	return &refusal{code: string(vault.CodeUnavailable), reason: "internal", cause: err}
 }

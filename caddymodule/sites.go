@@ -42,7 +42,7 @@ func warnOf(server *caddyhttp.Server, served map[*Tenant]bool, logger *zap.Logge
 			if at.behind != nil && handler.Errors != nil && !exposed[at.behind] {
 				exposed[at.behind] = true
 				logger.Warn("the errors of a subroute behind token_vault run on the request with the provider's token, and send it on where they have an upstream: put them around token_vault, or remove the header there",
-					zap.String("connection", at.behind.Connection), zap.String("header", at.behind.attached))
+					zap.String("connection", at.behind.Connection), zap.String("header", at.behind.tokenHeader))
 			}
 		}
 	})
