@@ -37,6 +37,9 @@ func (l *Link) unmarshal(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// viaURL leads to a page of the operator's own.
+const viaURL = string(linkflow.ViaURL)
+
 // unmarshalVia parses how accounts are connected.
 func (l *Link) unmarshalVia(d *caddyfile.Dispenser) error {
 	const what = "connected_accounts, link_account, management, or url <template>"

@@ -104,7 +104,8 @@ func (t *Tenant) unmarshal(d *caddyfile.Dispenser) error {
 	case t.Domain == "" || t.Audience == "" || t.Client == nil:
 		return d.Err("token_vault: domain, audience and client are required")
 	}
-	if err := t.checkLinking(); err != nil && !hasPlaceholder(t.Link.Via) {
+	cfg := t.viaConfig()
+	if err := cfg.CheckVia(); err != nil && !hasPlaceholder(t.Link.Via) {
 		return d.Errf("link: %v", err)
 	}
 	return nil

@@ -265,7 +265,8 @@ func FuzzTenantCaddyfile(f *testing.F) {
 			t.Errorf("%v from %s", err, option.Value)
 		}
 		for _, tenant := range app.Tenants {
-			if tenant.Domain == "" || tenant.Audience == "" || tenant.Client == nil || tenant.checkLinking() != nil {
+			cfg := tenant.viaConfig()
+			if tenant.Domain == "" || tenant.Audience == "" || tenant.Client == nil || cfg.CheckVia() != nil {
 				t.Errorf("from %q: %s", text, option.Value)
 			}
 		}

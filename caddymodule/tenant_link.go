@@ -117,12 +117,9 @@ var promptWords = []string{"auto", promptConnection}
 // linkConfig is what the pages of a tenant need to know, whose configuration t is with
 // placeholders expanded; without pages it is a zero Config.
 func (t *Tenant) linkConfig(ctx caddy.Context, of *Tenant) (linkflow.Config, error) {
-	var cfg linkflow.Config
+	cfg := t.viaConfig()
 	if t.Link == nil {
 		return cfg, nil
-	}
-	if err := t.checkLinking(); err != nil {
-		return cfg, err
 	}
 	if t.Link.Prompt != "" && !slices.Contains(promptWords, t.Link.Prompt) {
 		return cfg, fmt.Errorf("prompt %q: expected one of %s", t.Link.Prompt, strings.Join(promptWords, ", "))
@@ -133,8 +130,6 @@ func (t *Tenant) linkConfig(ctx caddy.Context, of *Tenant) (linkflow.Config, err
 	case t.Link.Client != nil:
 		cfg.ClientID, cfg.ClientSecret = t.Link.Client.ID, vault.NewSecret(t.Link.Client.Secret)
 		cfg.AuthMethod = t.Link.Client.AuthMethod
-	case t.Link.Via != viaURL:
-		return cfg, errors.New("client: required")
 	}
 	var err error
 	if cfg.Keys, err = t.Link.keys(ctx, of.name); err != nil {
@@ -145,14 +140,6 @@ func (t *Tenant) linkConfig(ctx caddy.Context, of *Tenant) (linkflow.Config, err
 	}
 	cfg.Origin = t.Link.Origin
 	cfg.ClientNames = t.Link.ClientName
-	cfg.Via, cfg.URL = linkflow.Via(t.Link.Via), t.Link.URL
-	cfg.Linking.RequireMFA = t.Link.RequireMFA
-	cfg.Linking.RequireVerifiedEmail = t.Link.RequireVerifiedEmail
-	cfg.Linking.PinIP = t.Link.PinIP
-	cfg.Linking.TrustEmail = t.Link.TrustEmail
-	if t.Management != nil {
-		cfg.Linking.ManagementID, cfg.Linking.ManagementSecret = t.Management.ID, vault.NewSecret(t.Management.Secret)
-	}
 	cfg.ClientIP = clientIP
 	cfg.Tenant = of.name
 	cfg.Name = t.Link.Name
@@ -162,6 +149,24 @@ func (t *Tenant) linkConfig(ctx caddy.Context, of *Tenant) (linkflow.Config, err
 	cfg.ReturnTo = t.Link.ReturnTo
 	cfg.Hook = of.logLinkEvent
 	return cfg, nil
+}
+
+// viaConfig is what the pages need to know of the way to an account.
+func (t *Tenant) viaConfig() (cfg linkflow.Config) {
+	if t.Link == nil {
+		return cfg
+	}
+	cfg.Via, cfg.URL = linkflow.Via(t.Link.Via), t.Link.URL
+	cfg.Linking = linkflow.Linking{
+		RequireMFA:           t.Link.RequireMFA,
+		RequireVerifiedEmail: t.Link.RequireVerifiedEmail,
+		PinIP:                t.Link.PinIP,
+		TrustEmail:           t.Link.TrustEmail,
+	}
+	if t.Management != nil {
+		cfg.Linking.ManagementID, cfg.Linking.ManagementSecret = t.Management.ID, vault.NewSecret(t.Management.Secret)
+	}
+	return cfg
 }
 
 // templateFiles opens a directory; none is no files.
@@ -177,51 +182,4 @@ func templateFiles(dir string) (fs.FS, error) {
 		return nil, fmt.Errorf("%s is no directory", dir)
 	}
 	return os.DirFS(dir), nil
-}
-
-// viaURL leads to a page of the operator's own.
-const viaURL = string(linkflow.ViaURL)
-
-// checkLinking finds words that cannot work together, and says what to do.
-func (t *Tenant) checkLinking() error {
-	l := t.Link
-	switch {
-	case l == nil:
-		return nil
-	case l.Via != "" && linkflow.CheckVia(l.Via) != nil:
-		return linkflow.CheckVia(l.Via)
-	case l.Via == viaURL && l.URL == "":
-		return errors.New("via url: the template of the URL is missing")
-	case l.Via != viaURL && l.URL != "":
-		return errors.New("url: only `via url` leads to a page of your own")
-	case l.Via == viaURL:
-		if err := linkflow.CheckURL(l.URL); err != nil {
-			return fmt.Errorf("url %q: %w", l.URL, err)
-		}
-	}
-	if words := l.policies(); len(words) > 0 && !linkflow.Via(l.Via).Links() {
-		return fmt.Errorf("%s: only `via management` and `via link_account` link identities: choose one of them, or leave the word out", words[0])
-	}
-	if len(l.TrustEmail) > 0 && t.Management == nil {
-		return errors.New("trust_email: finding users by their e-mail addresses needs the tenant's `management <id> <secret>`")
-	}
-	return nil
-}
-
-// policies are the words given about who may link what.
-func (l *Link) policies() (words []string) {
-	for _, policy := range []struct {
-		word  string
-		given bool
-	}{
-		{"require_mfa", l.RequireMFA},
-		{"require_verified_email", l.RequireVerifiedEmail},
-		{"pin_ip", l.PinIP},
-		{"trust_email", len(l.TrustEmail) > 0},
-	} {
-		if policy.given {
-			words = append(words, policy.word)
-		}
-	}
-	return words
 }

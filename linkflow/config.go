@@ -138,7 +138,7 @@ func (cfg *Config) check() error {
 			return fmt.Errorf("return to: %w", err)
 		}
 	}
-	return cfg.checkVia()
+	return cfg.CheckVia()
 }
 
 // CheckPath tells whether path is fit for [Config.Path].

@@ -213,19 +213,16 @@ func TestRulesThatNothingFollowsDoNotLoad(t *testing.T) {
 		want    string
 	}{
 		"an unknown way":               {via: "magic", want: `"magic": want connected_accounts`},
-		"a page without its URL":       {via: ViaURL, want: "url: required"},
-		"a URL without its way":        {url: "https://app.example.com/{ticket}", want: "url: required"},
-		"a policy without linking":     {linking: Linking{RequireMFA: true}, want: "via links none"},
+		"a page without its URL":       {via: ViaURL, want: "via url: the template"},
+		"a URL without its way":        {url: "https://app.example.com/{ticket}", want: "url: only `via url`"},
+		"a policy without linking":     {linking: Linking{RequireMFA: true}, want: "require_mfa: "},
 		"an id without its secret":     {via: ViaManagement, linking: Linking{ManagementID: "m"}, want: "both id and secret"},
-		"trust without the machine":    {via: ViaManagement, linking: Linking{TrustEmail: []string{"google-oauth2"}}, want: "trust email"},
+		"trust without the machine":    {via: ViaManagement, linking: Linking{TrustEmail: []string{"google-oauth2"}}, want: "trust_email: "},
 		"":                             {via: ViaManagement, linking: Linking{ManagementID: "m", ManagementSecret: secret, TrustEmail: []string{"google-oauth2"}, RequireMFA: true, PinIP: true}},
 		"the machine without any rule": {linking: Linking{ManagementID: "m", ManagementSecret: secret}},
 	} {
 		cfg := Config{Via: c.via, URL: c.url, Linking: c.linking}
-		if cfg.Via == "" {
-			cfg.Via = ViaConnectedAccounts
-		}
-		if err := cfg.checkVia(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		if err := cfg.CheckVia(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -80,26 +80,43 @@ type Linking struct {
 	TrustEmail []string
 }
 
-func (cfg *Config) checkVia() error {
-	if err := CheckVia(string(cfg.Via)); err != nil {
-		return err
+// CheckVia tells whether Via, URL and Linking go together, as New does. Its errors call
+// them what operators do, who read them.
+func (cfg *Config) CheckVia() error {
+	if cfg.Via != "" {
+		if err := CheckVia(string(cfg.Via)); err != nil {
+			return err
+		}
 	}
-	if (cfg.Via == ViaURL) != (cfg.URL != "") {
-		return errors.New("url: required with via url, and of no use without")
-	}
-	if cfg.Via == ViaURL {
+	switch {
+	case cfg.Via == ViaURL && cfg.URL == "":
+		return errors.New("via url: the template of the URL is missing")
+	case cfg.Via != ViaURL && cfg.URL != "":
+		return errors.New("url: only `via url` leads to a page of your own")
+	case cfg.Via == ViaURL:
 		if err := CheckURL(cfg.URL); err != nil {
-			return fmt.Errorf("url: %w", err)
+			return fmt.Errorf("url %q: %w", cfg.URL, err)
 		}
 	}
 	l := cfg.Linking
+	for _, rule := range []struct {
+		word  string
+		given bool
+	}{
+		{"require_mfa", l.RequireMFA},
+		{"require_verified_email", l.RequireVerifiedEmail},
+		{"pin_ip", l.PinIP},
+		{"trust_email", len(l.TrustEmail) > 0},
+	} {
+		if rule.given && !cfg.Via.Links() {
+			return fmt.Errorf("%s: only `via management` and `via link_account` link identities: choose one of them, or leave the word out", rule.word)
+		}
+	}
 	switch {
 	case (l.ManagementID == "") != (l.ManagementSecret.Reveal() == ""):
 		return errors.New("management: both id and secret are required")
-	case !cfg.Via.Links() && (l.RequireMFA || l.RequireVerifiedEmail || l.PinIP || len(l.TrustEmail) > 0):
-		return errors.New("linking: there are rules for linking identities, and via links none")
 	case len(l.TrustEmail) > 0 && l.ManagementID == "":
-		return errors.New("trust email: finding users by their address takes the management application")
+		return errors.New("trust_email: finding users by their e-mail addresses needs the tenant's `management <id> <secret>`")
 	}
 	return nil
 }
