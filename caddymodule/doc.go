@@ -14,19 +14,29 @@
 //
 // # Where to read on
 //
-// In the order of a request: call.go (the whole of it on one screen),
-// credentials.go (what the agent sent), policy.go (what it may), hold.go (a request
-// that waits for its user), refuse.go (one that goes no further) with answers.go
-// (every byte that an agent gets from us), attach.go and context.go (what the
-// upstream gets), response.go (what of the upstream's answer passes), retry.go (what
-// follows a 401 of it), log.go (what the operator reads of all this), link.go (the
-// other handler).
+// In the order of a request:
 //
-// In the order of a configuration: caddyfile.go, caddyfile_tenant.go and
-// caddyfile_link.go with caddyfile_words.go (what they are made of), app.go,
-// tenant.go, tenant_link.go, linking.go (which words of it go together), expand.go,
-// linkkey.go, handler.go, offers.go, sites.go.
+//	call.go                      the whole of it on one screen: who calls, for what
+//	credentials.go               what the agent sent, and how it is taken off
+//	hint.go                      which of the user's accounts is meant
+//	hold.go                      a request that waits for its user
+//	refuse.go, answers.go        one that goes no further: why, and every byte that an agent gets from us
+//	attach.go                    one that goes on: what the upstream gets, and what of its answer passes
+//	link.go                      the other handler, for people and for agents that ask how it went
 //
-// The command: command.go, commandconfig.go, commandneeds.go (what a configuration
-// needs), and package tenantsetup.
+// In the order of a configuration:
+//
+//	caddyfile.go, caddyfile_tenant.go, caddyfile_link.go, caddyfile_words.go
+//	                             the Caddyfile
+//	tenant.go, tenant_link.go    tenants, their pages, and what all routes share
+//	expand.go                    placeholders
+//	linkkey.go                   the keys that seal links
+//	handler.go                   one route
+//	walk.go                      what handlers a site has, and which do not go together
+//
+// The command:
+//
+//	command.go, commandneeds.go  what a configuration needs of a tenant, for package tenantsetup
+//	envfile.go, envfile_unix.go, envfile_other.go
+//	                             where the secrets that setup makes are kept
 package caddymodule

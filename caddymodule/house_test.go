@@ -161,3 +161,46 @@ func anchorsOf(text string) (anchors []string) {
 	}
 	return anchors
 }
+
+// TestTheWalkNamesEveryFileOnce holds the order of reading in the package comments to
+// what there is to read. A name with a star stands for those that are not named.
+func TestTheWalkNamesEveryFileOnce(t *testing.T) {
+	for _, dir := range []string{"../vault", "../vault/auth0test", "../linkflow", ".", "tenantsetup"} {
+		doc, err := os.ReadFile(filepath.Join(dir, "doc.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, walk, _ := strings.Cut(string(doc), "// # Where to read on")
+		named := make(map[string]int)
+		for _, name := range regexp.MustCompile(`[\w*]+\.go`).FindAllString(walk, -1) {
+			named[name]++
+		}
+		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		met := map[string]bool{"doc.go": true}
+		for _, name := range names {
+			name = filepath.Base(name)
+			if strings.HasSuffix(name, "_test.go") || name == "doc.go" {
+				continue
+			}
+			met[name] = true
+			times := named[name]
+			for pattern := range named {
+				if matched, _ := filepath.Match(pattern, name); matched && named[name] == 0 {
+					times++
+					met[pattern] = true
+				}
+			}
+			if times != 1 {
+				t.Errorf("%s: %s is named %d times", dir, name, times)
+			}
+		}
+		for name := range named {
+			if !met[name] {
+				t.Errorf("%s: there is no %s", dir, name)
+			}
+		}
+	}
+}

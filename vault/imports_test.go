@@ -4,7 +4,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,35 +44,5 @@ func TestThePackageStandsAlone(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// TestTheWalkNamesEveryFileOnce holds the package comment's order of reading to what
-// there is to read.
-func TestTheWalkNamesEveryFileOnce(t *testing.T) {
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, walk, _ := strings.Cut(string(doc), "// # Where to read on")
-	named := make(map[string]int)
-	for _, name := range regexp.MustCompile(`\w+\.go`).FindAllString(walk, -1) {
-		named[name]++
-	}
-	files, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		name := file.Name()
-		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && name != "doc.go" {
-			if named[name] != 1 {
-				t.Errorf("%s is named %d times", name, named[name])
-			}
-			delete(named, name)
-		}
-	}
-	for name := range named {
-		t.Errorf("there is no %s", name)
 	}
 }

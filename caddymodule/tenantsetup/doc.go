@@ -76,9 +76,16 @@
 //
 // # Where to read on
 //
-// needs.go (what a configuration needs), doctor.go, observe.go, the read files and
-// probe.go (what the tenant has), checks.go, the check_ files and client_rules.go
-// (the comparison), finding.go and change.go; then setup.go, plan.go, simulate.go,
-// apply.go and variables.go; api.go and transport.go (calls to the tenant); report.go,
-// report_setup.go and progress.go (every byte that is printed).
+//	needs.go                     what a configuration needs
+//	doctor.go                    comparing it with what there is
+//	observe.go, read.go, read_user.go, probe.go
+//	                             what the tenant has
+//	checks.go, check_*.go, client_rules.go
+//	                             the comparison, each part of a tenant in a file
+//	finding.go, change.go        what it finds, and what would mend it
+//	setup.go, plan.go, simulate.go, apply.go, variables.go
+//	                             mending it
+//	api.go, transport.go         calls to the tenant
+//	report.go, report_setup.go, progress.go
+//	                             every byte that is printed
 package tenantsetup
