@@ -170,10 +170,9 @@ func TestAfterLinkingTheOtherUsersAgentHasToSignInAgain(t *testing.T) {
 // wantNoHint: an ID token is as little in the log as a code.
 func (p *proxy) wantNoHint() {
 	p.t.Helper()
-	for _, trace := range []string{"id_token_hint", "eyJ", "link_account"} {
-		if text := p.Log.String(); strings.Contains(text, trace) {
-			p.t.Errorf("the log holds %s: %s", trace, lineWith(text, trace))
-		}
+	trace := regexp.MustCompile(`id_token_hint|\beyJ|link_account`) // a sealed ticket may have eyJ within it
+	if text := p.Log.String(); trace.MatchString(text) {
+		p.t.Errorf("the log holds %s", lineWith(text, trace.FindString(text)))
 	}
 }
 
