@@ -151,7 +151,7 @@ func (f *Flow) signInForAccounts(r *http.Request, disconnect string) answer {
 	if disconnect != "" {
 		how.within = freshLife
 	}
-	return f.beginLogin(r, forSignIn, s, how).with(f.makeRoom(r)...)
+	return f.beginLogin(r, forSignIn, s, how)
 }
 
 // signedInForAccounts comes back from there.

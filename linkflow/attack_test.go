@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -609,7 +610,7 @@ func TestALongTokenTakesSeveralCookies(t *testing.T) {
 		t.Fatal(err)
 	}
 	long := *s
-	long.IDToken = strings.Repeat("x", maxPart)
+	long.IDToken = strings.Repeat(rand.Text(), 150)
 	cookies, err := w.flow.keep(r, forConfirm, &long)
 	if err != nil || len(cookies) != 2 {
 		t.Fatalf("%d cookies, %v", len(cookies), err)
@@ -617,7 +618,7 @@ func TestALongTokenTakesSeveralCookies(t *testing.T) {
 	b.jar.SetCookies(at, cookies)
 	b.press("action", "connect").consent("allow").want(200, "is connected")
 
-	long.IDToken = strings.Repeat("x", maxParts*maxPart)
+	long.IDToken = strings.Repeat(rand.Text(), 600)
 	if _, err := w.flow.keep(r, forConfirm, &long); err == nil {
 		t.Error("what is too long was kept")
 	}

@@ -150,9 +150,9 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 		s.ReturnTo, how.remark = "", "return_to"
 	}
 	if f.via.Links() {
-		return f.beginLinking(r, s, how).with(f.makeRoom(r)...)
+		return f.beginLinking(r, s, how)
 	}
-	return f.beginLogin(r, forLogin, s, how).with(f.makeRoom(r)...)
+	return f.beginLogin(r, forLogin, s, how)
 }
 
 // requestText is what a ticket asks for, in words.

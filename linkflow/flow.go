@@ -193,7 +193,7 @@ func (f *Flow) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	}
-	a := handle(f, r)
+	a := f.makeRoom(r, handle(f, r))
 	if a.fault != nil {
 		f.tell(ctx, Event{Kind: Fault, Reason: "template", Err: a.fault})
 	}

@@ -334,6 +334,22 @@ func (b *browser) get(req *http.Request) {
 	b.at, b.status, b.header, b.body = req.URL, resp.StatusCode, resp.Header, string(body)
 	if _, ours := strings.CutPrefix(req.URL.String(), b.site.URL); ours {
 		b.checkPage()
+		b.checkRoom()
+	}
+}
+
+// checkRoom checks that the browser gets through to us with what it keeps.
+func (b *browser) checkRoom() {
+	b.Helper()
+	at, _ := url.Parse(b.site.URL)
+	size := 0
+	for _, c := range b.jar.Cookies(at) {
+		if IsCookie(c.Name) { // the tenant is on another port, for which jars have no eyes
+			size += sizeOf(c.Name, c.Value)
+		}
+	}
+	if size > 7000 {
+		b.Errorf("after %s the browser keeps %d bytes of cookies", b.at.Path, size)
 	}
 }
 

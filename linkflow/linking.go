@@ -51,7 +51,7 @@ type proven struct {
 // beginLinking has the person sign in who is to remain.
 func (f *Flow) beginLinking(r *http.Request, s *flowState, how signIn) answer {
 	s.Ticket = s.asked()
-	s.Linking = &linking{}
+	s.Linking, s.AccessToken, s.IDToken = &linking{}, "", ""
 	if f.linking.PinIP {
 		s.Address = f.clientIP(r)
 	}

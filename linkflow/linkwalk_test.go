@@ -60,11 +60,11 @@ func (b *broken) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// through makes the link pages reach Auth0 over b.
-func through(b *broken) func(*Config) {
+// through makes the link pages reach Auth0 over network.
+func through(network http.RoundTripper) func(*Config) {
 	return func(c *Config) {
 		client, err := vault.New(vault.Config{
-			Domain: c.Vault.Issuer(), Audience: "https://agents.example.com/", Transport: b,
+			Domain: c.Vault.Issuer(), Audience: "https://agents.example.com/", Transport: network,
 			ClientID: "vault-exchange", ClientSecret: vault.NewSecret("vault-exchange-secret"),
 		})
 		if err != nil {

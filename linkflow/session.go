@@ -1,6 +1,7 @@
 package linkflow
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -66,7 +67,11 @@ func (f *Flow) keepSession(r *http.Request, s *session) ([]*http.Cookie, error) 
 	if err != nil {
 		return nil, err
 	}
-	return f.put(sessionCookie, text, s.Expiry)
+	cookies, err := f.put(sessionCookie, text, s.Expiry)
+	if err != nil {
+		return nil, fmt.Errorf("%w; the access token has %d", err, len(s.AccessToken))
+	}
+	return cookies, nil
 }
 
 // session returns who is signed in; errTampered and errExpired mean nobody.

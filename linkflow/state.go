@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,7 +145,25 @@ func (f *Flow) keep(r *http.Request, leg purpose, s *flowState) ([]*http.Cookie,
 	if err != nil {
 		return nil, err
 	}
-	return f.put(flowCookie+s.ID, text, s.Expiry)
+	cookies, err := f.put(flowCookie+s.ID, text, s.Expiry)
+	if err != nil {
+		return nil, fmt.Errorf("%w; %s", err, s.longest())
+	}
+	return cookies, nil
+}
+
+// longest says what of s takes most room, and how much.
+func (s *flowState) longest() string {
+	parts := map[string]int{
+		"the access token": len(s.AccessToken), "the ID token": len(s.IDToken), "auth_session": len(s.AuthSession),
+		"the list of scopes": len(strings.Join(s.Ticket.Scopes, " ")), "returnTo": len(s.ReturnTo),
+	}
+	if s.Linking != nil && s.Linking.Second != nil {
+		parts["the access token of the second sign-in"] = len(s.Linking.Second.AccessToken)
+		parts["the ID token of the second sign-in"] = len(s.Linking.Second.IDToken)
+	}
+	name := slices.MaxFunc(slices.Sorted(maps.Keys(parts)), func(a, b string) int { return cmp.Compare(parts[a], parts[b]) })
+	return fmt.Sprintf("the longest of it is %s, with %d", name, parts[name])
 }
 
 // drop removes the cookies of s.

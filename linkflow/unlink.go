@@ -146,7 +146,7 @@ func (f *Flow) signInToUnlink(r *http.Request) answer {
 	if f.linking.PinIP {
 		s.Address = f.clientIP(r)
 	}
-	return f.beginLogin(r, forUnlinkLogin, s, signIn{afresh: true, within: freshLife}).with(f.makeRoom(r)...)
+	return f.beginLogin(r, forUnlinkLogin, s, signIn{afresh: true, within: freshLife})
 }
 
 // signedInToUnlink comes back from there.
