@@ -162,7 +162,7 @@ func (a *api) lacks(scopes ...string) (missing []string) {
 // harmless bounds a text of the tenant, and drops it if it repeats a secret.
 func harmless(text string, secrets ...string) string {
 	const most = 300
-	text = strings.TrimSpace(printable(text))
+	text = printable(strings.TrimSpace(text))
 	if vault.RepeatsSecret(text, secrets...) {
 		return "(a text that repeats a secret)"
 	}

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/auth0/go-auth0/management"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -70,6 +73,30 @@ func TestDoctorJudgesAccountsAsTheVaultDoes(t *testing.T) {
 				t.Errorf("got %+v, want %s", last, test.want)
 			}
 		})
+	}
+}
+
+// An account that has expired is as good as none, and one that never does as any.
+func TestDoctorKnowsAnExpiredAccount(t *testing.T) {
+	route := Route{Connection: "github", Scopes: []string{"repo"}}
+	account := func(expires *time.Time) *management.UserConnectedAccount {
+		return &management.UserConnectedAccount{Connection: new("github"), Scopes: &[]string{"repo"}, ExpiresAt: expires}
+	}
+	past, future := time.Now().Add(-time.Minute), time.Now().Add(time.Minute)
+	for _, test := range []struct {
+		name     string
+		accounts []*management.UserConnectedAccount
+		want     string
+	}{
+		{"it never expires", []*management.UserConnectedAccount{account(nil)}, "ok"},
+		{"it will expire", []*management.UserConnectedAccount{account(&future)}, "ok"},
+		{"it has expired", []*management.UserConnectedAccount{account(&past)}, "wrong"},
+		{"one of two has expired", []*management.UserConnectedAccount{account(&past), account(&future)}, "unknown"},
+		{"another connection's", []*management.UserConnectedAccount{{Connection: new("google-oauth2"), Scopes: &[]string{"repo"}}}, "wrong"},
+	} {
+		if f := checkRoute(&user{accounts: test.accounts}, route); string(f.Status) != test.want || f.Check != "user.connected" {
+			t.Errorf("%s: %+v", test.name, f)
+		}
 	}
 }
 

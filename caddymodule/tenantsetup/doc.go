@@ -18,6 +18,10 @@
 // what a person has connected), for secrets and keys, and for a connection's options,
 // of which PATCH drops what it is not sent.
 //
+// Where the configuration has the id of an application of another kind, that is said,
+// and nothing else is asked of it: it is somebody else's. An answer that is empty or
+// makes no sense ends a run; it is not what the tenant has.
+//
 // # Checks
 //
 //	discovery                    the tenant answers, and its issuer is the configured domain

@@ -4,8 +4,11 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -163,5 +166,64 @@ func TestWithoutCredentialsAFailureIsNotFoundWrong(t *testing.T) {
 	}
 	if calls := writes(tenant); calls != nil {
 		t.Errorf("calls that change something: %q", calls)
+	}
+}
+
+// What a tenant says of its clock is compared with ours, whichever is ahead, and
+// however old a cache's answer is.
+func TestDoctorComparesClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &Needs{Issuer: "https://tenant.example.com/", Algorithms: []string{"RS256"}}
+		for _, test := range []struct {
+			ahead time.Duration // the tenant's clock
+			age   int           // of a cache's answer
+			want  string
+		}{
+			{0, 0, "ok"}, {4 * time.Second, 0, "ok"}, {-4 * time.Second, 0, "ok"},
+			{time.Minute, 0, "this machine's clock is 1m"}, {time.Minute, 0, "behind the tenant's"},
+			{-time.Minute, 0, "ahead of the tenant's"}, {-time.Minute, 60, "ok"}, {0, 3600, "behind the tenant's"},
+		} {
+			o := &observed{public: readPublic(t.Context(), n, roundTrip(func(*http.Request) (*http.Response, error) {
+				header := http.Header{"Date": {time.Now().Add(test.ahead).UTC().Format(http.TimeFormat)}}
+				if test.age > 0 {
+					header.Set("Age", strconv.Itoa(test.age))
+				}
+				return &http.Response{StatusCode: 200, Header: header, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+			}))}
+			f := checkClock(n, o)[0]
+			if f.Status == StatusOK != (test.want == "ok") || f.Status == StatusWrong && !strings.Contains(f.Found, test.want) {
+				t.Errorf("%s ahead, %d s old: %+v", test.ahead, test.age, f)
+			}
+		}
+		o := &observed{public: readPublic(t.Context(), n, roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }))}
+		if f := checkClock(n, o); f != nil {
+			t.Errorf("without a date: %+v", f)
+		}
+	})
+}
+
+// A key without an algorithm is good for those of its type (RFC 7517 §4.4).
+func TestDoctorKnowsWhatAKeyIsGoodFor(t *testing.T) {
+	for _, test := range []struct {
+		keys, wanted string
+		want         Status
+	}{
+		{`[{"kty":"RSA","alg":"RS256"}]`, "RS256", StatusOK},
+		{`[{"kty":"RSA","alg":"RS256"}]`, "PS256", StatusWrong},
+		{`[{"kty":"RSA"}]`, "PS256", StatusOK},
+		{`[{"kty":"RSA"}]`, "ES256", StatusWrong},
+		{`[{"kty":"EC"},{"kty":"oct"}]`, "ES256", StatusOK},
+		{`[{"kty":"oct"}]`, "RS256", StatusWrong},
+		{`[]`, "RS256", StatusWrong},
+		{`7`, "RS256", StatusWrong},
+	} {
+		n := &Needs{Issuer: "https://tenant.example.com/", Algorithms: []string{test.wanted}}
+		o := &observed{public: readPublic(t.Context(), n, roundTrip(func(req *http.Request) (*http.Response, error) {
+			body := either(strings.HasSuffix(req.URL.Path, "jwks.json"), `{"keys":`+test.keys+`}`, "{}")
+			return &http.Response{StatusCode: 200, Header: make(http.Header), Body: io.NopCloser(strings.NewReader(body))}, nil
+		}))}
+		if f := checkKeys(n, o)[0]; f.Check != "keys" || f.Status != test.want {
+			t.Errorf("%s for %s: %+v", test.keys, test.wanted, f)
+		}
 	}
 }

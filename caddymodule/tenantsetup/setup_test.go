@@ -288,6 +288,23 @@ func TestASecretThatCannotBeKeptIsShown(t *testing.T) {
 	}
 }
 
+// Nothing is changed where not even an id that is there already can be kept.
+func TestAnAdoptedIDThatCannotBeKeptEndsARun(t *testing.T) {
+	tenant := quick(t, func(cfg *auth0test.Config) { connectionOf(cfg, "github").ConnectedAccounts = nil })
+	n := managed(tenant)
+	n.Exchange.ID = "unset"
+	plan := prepare(t, n)
+	out := plan.Apply(t.Context(), silent, func(Variables) ([]string, error) { return nil, errors.New("no space left on device") })
+	var told bytes.Buffer
+	WriteOutcome(&told, plan, out, "auth0.env")
+	if out.Err == nil || len(plan.Changes) == 0 || len(out.Left) != len(plan.Changes) || writes(tenant) != nil {
+		t.Errorf("%+v, and called %q", out, writes(tenant))
+	}
+	if text := told.String(); !strings.Contains(text, "export AUTH0_CLIENT_ID=vault-exchange\n") || !strings.Contains(text, "no space left on device") {
+		t.Errorf("told:\n%s", text)
+	}
+}
+
 func TestTwoAgentsOfOneNameAreTwoApplications(t *testing.T) {
 	tenant := start(t, nil)
 	keysAtOnce(t, tenant)

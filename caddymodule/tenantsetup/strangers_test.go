@@ -208,3 +208,22 @@ func refusedBecause(path, message string) auth0test.Fault {
 	f.Path = path
 	return f
 }
+
+// What a tenant says is one line of some length, and no secret of ours.
+func TestATextOfATenantIsBounded(t *testing.T) {
+	const secret = "a-secret-of-24-characters"
+	for text, want := range map[string]string{
+		"  Insufficient scope \n":              "Insufficient scope",
+		"two\r\nlines":                         "two??lines",
+		strings.Repeat("é", 301):               strings.Repeat("é", 300) + "…",
+		strings.Repeat("é", 300):               strings.Repeat("é", 300),
+		"it was " + secret:                     "(a text that repeats a secret)",
+		"it was " + secret[3:20]:               "(a text that repeats a secret)",
+		strings.Repeat("x", 5000) + secret:     "(a text that repeats a secret)",
+		"\x1b[2J" + strings.Repeat("\a", 2000): "?[2J" + strings.Repeat("?", 296) + "…",
+	} {
+		if got := harmless(text, "", secret); got != want {
+			t.Errorf("%.40q becomes %q", text, got)
+		}
+	}
+}
