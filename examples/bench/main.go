@@ -42,7 +42,7 @@
 // proxies), proxy.go, child.go and roles.go (the proxies), load.go, pace.go and
 // wrk.go (how it measures), pairs.go and table.go (what it makes of that), then
 // any measurement: throughput.go, handler.go, exchanges.go, cache.go, keys.go,
-// outages.go, refused.go, reload.go, streaming.go.
+// outages.go, refused.go, strangers.go (with people.go), reload.go, streaming.go.
 package main
 
 import (
@@ -78,6 +78,7 @@ var measurements = []measurement{
 	{"outage", "the tenant is down", measureOutage},
 	{"slow-tenant", "the tenant takes five seconds", measureSlowTenant},
 	{"refused", "an upstream that always answers 401", measureRefused},
+	{"strangers", "strangers and one hostile user beside people who connect accounts", measureStrangers},
 	{"reload", "reloads under load", measureReload},
 	{"streaming", "events, WebSockets and large bodies", measureStreaming},
 }

@@ -89,7 +89,11 @@ func (s *stage) startCaddy(ctx context.Context, admin, global, site string) (*pr
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{address: fmt.Sprintf("127.0.0.1:%d", port), admin: admin}
+	return s.startCaddyAt(ctx, port, admin, global, site)
+}
+
+func (s *stage) startCaddyAt(ctx context.Context, port int, admin, global, site string) (p *proxy, err error) {
+	p = &proxy{address: fmt.Sprintf("127.0.0.1:%d", port), admin: admin}
 	p.config = fmt.Sprintf(frame, admin, global, p.address, site)
 	p.child, err = s.startChild(ctx, roleCaddy, p.config)
 	return p, err

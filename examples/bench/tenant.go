@@ -53,12 +53,7 @@ func (s *stage) startTenant(users int) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	seeds := auth0test.Seeds()
-	for i := range users {
-		name := fmt.Sprintf("user%d", i)
-		seeds.Users = append(seeds.Users, auth0test.User{UserID: "auth0|" + name, Email: name + "@example.com", EmailVerified: true, Password: name})
-	}
-	local, err := auth0test.New(seeds, auth0test.URLs{Issuer: t.url, Google: "http://google.invalid", GitHub: "http://github.invalid"})
+	local, err := auth0test.New(seedsWith(users), auth0test.URLs{Issuer: t.url, Google: "http://google.invalid", GitHub: "http://github.invalid"})
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +72,16 @@ func (s *stage) startTenant(users int) (*tenant, error) {
 	}
 	t.serve(local.Handler())
 	return t, nil
+}
+
+// seedsWith are the tenant's, and so many users whose password is their name.
+func seedsWith(users int) auth0test.Config {
+	seeds := auth0test.Seeds()
+	for i := range users {
+		name := fmt.Sprintf("user%d", i)
+		seeds.Users = append(seeds.Users, auth0test.User{UserID: "auth0|" + name, Email: name + "@example.com", EmailVerified: true, Password: name})
+	}
+	return seeds
 }
 
 func user(i int) string { return fmt.Sprintf("auth0|user%d", i) }
