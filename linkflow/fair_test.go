@@ -96,6 +96,25 @@ func TestAStateThatIsReplayedWithMadeUpCodesCostsAuth0OneCall(t *testing.T) {
 	w.othersSignIn(8)
 }
 
+// The browser did not get the answer by which the account was connected.
+func TestAnAnswerToALegThatGotLostIsNotMadeTwice(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	alice := w.alice()
+	link := w.link(alice, calendar)
+	b := w.browser().toConsent(link)
+	b.stopAt("/auth/callback", "connect_code")
+	b.consent("allow")
+	callback, cookie := b.held.URL.String(), b.flowCookies()[0]
+	b.goOn().want(200, "is connected")
+	b.setCookie(cookie)
+	b.open(callback).wantRefused(400, "state_spent")
+	b.open(w.site.URL+goOnPattern.FindStringSubmatch(b.body)[1]).want(200, "Signed in as").want(200, "See your calendars")
+	if n := w.called(completePath); n != 1 {
+		t.Errorf("complete was called %d times", n)
+	}
+	w.wantState(alice, link, Completed)
+}
+
 func TestOneAddressThatBeginsFlowAfterFlowLeavesOthersTheirSignIns(t *testing.T) {
 	w := newBudgetWorld(t, 16)
 	b := w.browser().from("127.0.0.2")
