@@ -277,3 +277,22 @@ func inventory(cfg auth0test.Config) (names []string) {
 	slices.Sort(names)
 	return names
 }
+
+// An agent's access that Auth0 stores as a machine's is of no use: the run says so, and
+// does not take it for done.
+func TestAnAgentsGrantThatIsStoredAsClientAccessIsNotDone(t *testing.T) {
+	tenant := quick(t, func(cfg *auth0test.Config) {
+		requireGrant(cfg)
+		cfg.ClientGrants = without(cfg.ClientGrants, func(g auth0test.ClientGrant) bool { return g.ClientID == "demo-agent" })
+		cfg.Settings.ClientGrantSubjectType = "client"
+	})
+	n := managed(tenant)
+	plan := prepare(t, n)
+	out := carryOut(t, t.Context(), n, plan, silent)
+	if out.Err == nil || !strings.Contains(out.Err.Error(), "stored as client access") || len(out.Done) > 0 || plan.ExitCode(out) != ExitWrong {
+		t.Errorf("%+v", out)
+	}
+	if got := wrongs(t, n); !slices.Equal(got, []string{"agents.subject_type"}) {
+		t.Errorf("afterwards doctor finds %q", got)
+	}
+}
