@@ -129,6 +129,9 @@ func TestErrorsOfASubrouteBehindTokenVaultWarn(t *testing.T) {
 		outermost = `{"handler": "subroute", "routes": [{"handle": [` + agents + `, ` + dying + `]}], "errors": ` + errorRoutes + `}`
 		plain     = `{"handler": "subroute", "routes": [{"handle": [` + dying + `]}]}`
 		answer    = `{"handler": "static_response"}`
+		proxy     = `{"handler": "reverse_proxy", "upstreams": [{"dial": "127.0.0.1:1"}]}`
+		// which goes on to what follows, as forward_auth does
+		handling = `{"handler": "reverse_proxy", "upstreams": [{"dial": "127.0.0.1:1"}], "handle_response": [`
 	)
 	for name, c := range map[string]struct {
 		routes string
@@ -139,6 +142,11 @@ func TestErrorsOfASubrouteBehindTokenVaultWarn(t *testing.T) {
 		"behind a group":              {`{"group": "a", "handle": [` + agents + `]}, {"group": "a", "handle": [` + answer + `]}, {"handle": [` + subroute + `]}`, true},
 		"deep behind":                 {`{"handle": [{"handler": "subroute", "routes": [{"handle": [` + agents + `]}]}]}, {"handle": [{"handler": "subroute", "routes": [{"handle": [` + subroute + `]}]}]}`, true},
 		"in what is invoked":          {`{"handle": [` + agents + `, {"handler": "invoke", "name": "named"}]}`, true},
+		"after handled responses":     {`{"handle": [` + agents + `, ` + handling + `{"routes": [{"handle": [{"handler": "headers"}]}]}]}, ` + subroute + `]}`, true},
+		"after responses of no route": {`{"handle": [` + agents + `, ` + handling + `{}]}, ` + subroute + `]}`, true},
+		"behind it within another":    {`{"handle": [` + handling + `{"routes": [{"handle": [` + agents + `]}]}]}, ` + subroute + `]}`, true},
+		"within handled responses":    {`{"handle": [` + agents + `, ` + handling + `{"routes": [{"handle": [` + subroute + `]}]}]}]}`, true},
+		"after an upstream":           {`{"handle": [` + agents + `, ` + proxy + `]}, {"handle": [` + subroute + `]}`, false},
 		"around it":                   {`{"handle": [` + outermost + `]}`, false},
 		"before it":                   {`{"handle": [` + subroute + `]}, {"handle": [` + agents + `, ` + answer + `]}`, false},
 		"another of the group":        {`{"group": "a", "handle": [` + agents + `]}, {"group": "a", "handle": [` + subroute + `]}`, false},

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -136,21 +137,33 @@ func (w *walk) handlers(route *caddyhttp.Route, at place) (behind *Handler, err 
 		case *caddyhttp.Invoke:
 			next, err = w.named(h.Name, at)
 		default:
-			next = at.behind
-			for _, routes := range routesIn(reflect.ValueOf(handler)) {
-				if _, err = w.routes(routes, at); err != nil {
-					break
-				}
-			}
+			next, err = w.other(handler, at)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if at.behind = next; isLast(handler) {
-			at.behind = nil // nothing comes there
-		}
+		at.behind = next
 	}
 	return at.behind, nil
+}
+
+// other visits the handlers in the configuration of one that is not known here, and
+// returns what follows it may be behind. What follows a handler may follow the routes
+// that it has, too: those of handle_response go on to it.
+func (w *walk) other(handler any, at place) (behind *Handler, err error) {
+	lists := routesIn(reflect.ValueOf(handler))
+	if len(lists) == 0 && isLast(handler) {
+		return nil, nil // nothing comes there
+	}
+	behind = at.behind
+	for _, routes := range lists {
+		after, err := w.routes(routes, at)
+		if err != nil {
+			return nil, err
+		}
+		behind = cmp.Or(after, behind)
+	}
+	return behind, nil
 }
 
 // named visits the handlers of a named route that is invoked.
@@ -164,7 +177,7 @@ func (w *walk) named(name string, at place) (behind *Handler, err error) {
 	return w.routes(caddyhttp.RouteList{*route}, at)
 }
 
-// isLast tells whether a handler never calls the next one.
+// isLast tells whether a handler without routes never calls the next one.
 func isLast(handler any) bool {
 	module, ok := handler.(caddy.Module)
 	return ok && slices.Contains([]caddy.ModuleID{
