@@ -180,6 +180,7 @@ func (a *attached) outgoing(r *http.Request) *http.Request {
 	if r.Trailer != nil {
 		// The server fills this map when the body has been read to its end, with
 		// more than was announced, and reverse_proxy copies it right then.
+		s.names = append(slices.Clone(s.names), methodOverrides...)
 		s.strip(r.Trailer)
 		out.Body = &trailerStripper{ReadCloser: r.Body, trailer: r.Trailer, stripper: s}
 	}

@@ -1,12 +1,11 @@
 package caddymodule
 
 import (
-	"encoding/hex"
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -28,11 +27,12 @@ func takeToken(r *http.Request) (string, error) {
 		}
 	}
 	s.stripLists(r.Header)
+	overridden = overridden || queryHas(r, func(name string) bool { return slices.Contains(overridingParameters, name) })
 	if err == nil && overridden {
 		return "", &refusal{
 			code:   string(vault.CodeInvalidRequest),
 			detail: detailMethodOverride,
-			cause:  errors.New("the request has a header that names another method"),
+			cause:  errors.New("the request has a header, or a parameter, that names another method or more headers"),
 		}
 	}
 	return token, err
@@ -43,14 +43,18 @@ func takeToken(r *http.Request) (string, error) {
 // more removed than passed on.
 var methodOverrides = []string{"x-http-method-override", "x-http-method", "x-method-override"}
 
+// overridingParameters are those by which Google's APIs take the same, and headers,
+// from the query.
+var overridingParameters = []string{"$httpMethod", "$httpHeaders"}
+
 // bearerToken returns the one access token that the request carries in its
 // Authorization header (RFC 6750 §2.1). The other places that RFC 6750 knows end
 // up in logs, and two credentials leave open which one counts: both are refused.
 func bearerToken(r *http.Request) (string, error) {
 	values := r.Header["Authorization"]
 	switch {
-	case hasTokenParameter(r.URL.RawQuery):
-		return "", malformed("an access token in the query")
+	case queryHas(r, func(name string) bool { return name == "access_token" }):
+		return "", inURL(r, "an access token in the query")
 	case len(values) == 0:
 		return "", &refusal{code: codeNoCredentials}
 	case len(values) > 1:
@@ -72,20 +76,27 @@ func bearerToken(r *http.Request) (string, error) {
 	case len(token) > vault.MaxTokenSize:
 		return "", malformed("an access token over 8 KiB")
 	case isInTarget(r, token):
-		return "", malformed("its access token in the URL as well")
+		return "", inURL(r, "its access token in the URL as well")
 	}
 	return token, nil
 }
 
-// hasTokenParameter tells whether the query has a parameter access_token
-// (RFC 6750 §2.3), whichever way it is written.
-func hasTokenParameter(query string) bool {
-	if !strings.Contains(query, "access_token") && !strings.Contains(query, "%") {
-		return false
-	}
-	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+// inURL refuses a request whose URL has a token. The access log would print that; who
+// asked is in our own line.
+func inURL(r *http.Request, what string) error {
+	caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	return malformed(what)
+}
+
+// queryHas tells whether the query has a parameter of such a name, whichever way it is
+// written (RFC 6750 §2.3).
+func queryHas(r *http.Request, is func(name string) bool) bool {
+	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, _, _ := strings.Cut(pair, "=")
-		if unescaped, err := url.QueryUnescape(name); err == nil && unescaped == "access_token" {
+		if strings.Contains(name, "%") {
+			name = string(unescape([]byte(name)))
+		}
+		if is(name) {
 			return true
 		}
 	}
@@ -105,34 +116,46 @@ func isInTarget(r *http.Request, token string) bool {
 }
 
 // holdsEscaped tells whether text holds the token when it is percent-decoded not at
-// all, once or twice.
+// all, once or twice. Anybody may send such a text, so it costs one copy of it.
 func holdsEscaped(text, token string) bool {
+	if strings.Contains(text, token) {
+		return true
+	}
+	decoded := []byte(text)
 	for range 2 {
-		if strings.Contains(text, token) {
+		if decoded = unescape(decoded); bytes.Contains(decoded, []byte(token)) {
 			return true
 		}
-		text = unescape(text)
 	}
-	return strings.Contains(text, token)
+	return false
 }
 
-// unescape decodes what is percent-encoded and leaves alone what is not.
-func unescape(text string) string {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(text, "%")
-		b.WriteString(before)
-		if !found {
-			return b.String()
+// unescape decodes, in place, what is percent-encoded and leaves alone what is not.
+func unescape(text []byte) []byte {
+	decoded := text[:0]
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			high, low := hexDigit(text[i+1]), hexDigit(text[i+2])
+			if high >= 0 && low >= 0 {
+				decoded = append(decoded, byte(high<<4|low))
+				i += 2
+				continue
+			}
 		}
-		char, err := hex.DecodeString(after[:min(2, len(after))])
-		if err != nil || len(char) == 0 {
-			char, text = []byte{'%'}, after
-		} else {
-			text = after[2:]
-		}
-		b.Write(char)
+		decoded = append(decoded, text[i])
 	}
+	return decoded
+}
+
+// hexDigit is the value of a hexadecimal digit; -1 if char is none.
+func hexDigit(char byte) int {
+	switch {
+	case '0' <= char && char <= '9':
+		return int(char - '0')
+	case 'a' <= char|0x20 && char|0x20 <= 'f':
+		return int(char|0x20-'a') + 10
+	}
+	return -1
 }
 
 func malformed(what string) error {

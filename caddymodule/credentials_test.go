@@ -3,9 +3,12 @@ package caddymodule_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/tokenvault/caddy-token-vault/caddymodule"
 )
 
 // everyByte percent-encodes all of s, as often as told.
@@ -124,6 +127,69 @@ func TestNoHeaderChangesTheMethod(t *testing.T) {
 	for _, name := range []string{"X-HTTP-Methods", "X-Override", "HTTP-Method-Override", "X-HTTP-Method-Override-Allowed"} {
 		if got := a.send(t, "GET /bearer HTTP/1.1", "Host: {host}", "Authorization: Bearer {token}", name+": DELETE"); got.Status != http.StatusOK {
 			t.Errorf("%s: status %d, body %s", name, got.Status, got.Body)
+		}
+	}
+}
+
+// Google's APIs take the method, and headers, from the query as well.
+func TestNoParameterChangesTheMethod(t *testing.T) {
+	a := startAttackedSite(t)
+	for _, query := range []string{"$httpMethod=DELETE", "a=b&%24httpMethod=DELETE", "%24http%4Dethod", "$httpHeaders=Authorization:Bearer%20evil"} {
+		got := a.send(t, "POST /bearer?"+query+" HTTP/1.1", "Host: {host}", "Authorization: Bearer {token}", "Content-Length: 0")
+		if got.Status != 400 || got.Header.Get("Token-Vault-Error") != "invalid_request" {
+			t.Errorf("%s: status %d, body %s", query, got.Status, got.Body)
+		}
+	}
+	if n := len(a.Upstream.requests()); n != 0 {
+		t.Errorf("%d requests reached the upstream", n)
+	}
+	for _, query := range []string{"httpMethod=DELETE", "q=$httpMethod", "%2524httpMethod=x"} {
+		if got := a.send(t, "GET /bearer?"+query+" HTTP/1.1", "Host: {host}", "Authorization: Bearer {token}"); got.Status != http.StatusOK {
+			t.Errorf("%s: status %d, body %s", query, got.Status, got.Body)
+		}
+	}
+}
+
+func TestNoTrailerChangesTheMethod(t *testing.T) {
+	a := startAttackedSite(t)
+	got := a.send(t, "POST /bearer HTTP/1.1", "Host: {host}", "Authorization: Bearer {token}", "Transfer-Encoding: chunked",
+		"Trailer: X-HTTP-Method-Override", "", "1", "x", "0", "X-HTTP-Method-Override: DELETE", "X_Http_Method: DELETE")
+	if got.Status != http.StatusOK {
+		t.Fatalf("status %d, body %s", got.Status, got.Body)
+	}
+	if trailer := a.Upstream.last(t).Trailer; len(trailer) > 0 {
+		t.Errorf("the upstream got the trailers %v", trailer)
+	}
+}
+
+// Caddy's access log prints URLs.
+func TestATokenInTheURLIsInNoLog(t *testing.T) {
+	a := startAttack(t, "log\n"+attackedSite)
+	for _, target := range []string{"/bearer?token={token}", "/bearer/{token}", "/bearer?access_token={token}"} {
+		if got := a.send(t, "GET "+target+" HTTP/1.1", "Host: {host}", "Authorization: Bearer {token}"); got.Status != 400 {
+			t.Errorf("%s: status %d", target, got.Status)
+		}
+	}
+	if got := a.send(t, "GET /bearer?seen HTTP/1.1", "Host: {host}", "Authorization: Bearer {token}"); got.Status != 200 {
+		t.Fatalf("status %d", got.Status)
+	}
+	a.logLine(`"/bearer?seen"`)
+	if strings.Contains(a.Log.String(), a.agent) {
+		t.Error("the agent's token is in the log")
+	}
+	if n := strings.Count(a.Log.String(), `"msg":"refused"`); n != 3 {
+		t.Errorf("%d lines of ours say that a request was refused", n)
+	}
+}
+
+// Whoever has no token costs no more because they fill the URL.
+func TestLookingForATokenInAURLCostsOneCopyOfIt(t *testing.T) {
+	for _, piece := range []string{"%", "%25", "%&", "x"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.RawQuery = strings.Repeat(piece, 15<<10/len(piece))
+		r.Header.Set("Authorization", "Bearer a.b.c")
+		if allocs := testing.AllocsPerRun(10, func() { _, _ = caddymodule.BearerToken(r) }); allocs > 8 {
+			t.Errorf("%s: %v allocations", piece, allocs)
 		}
 	}
 }

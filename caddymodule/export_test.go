@@ -8,3 +8,6 @@ func PoolSize() (n int) {
 	pool.Range(func(any, any) bool { n++; return true })
 	return n
 }
+
+// BearerToken is what finds the agent's credential.
+var BearerToken = bearerToken
