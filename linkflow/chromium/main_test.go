@@ -2,10 +2,11 @@
 // Chromium over the local tenant, without a window, or on a screen of Xvfb's where
 // windows matter.
 //
-// It needs /usr/bin/chromium (or CHROMIUM), Xvfb, openbox and xdotool, the source of
-// axe-core in the file that AXE_JS names, the html-validate command that HTML_VALIDATE
-// names, and Auth0's SDKs in the directory node_modules that AUTH0_SDKS names;
-// .ci/browser provides them. What is missing fails the tests.
+// It needs the go command, with which it builds Caddy; /usr/bin/chromium (or CHROMIUM),
+// Xvfb, openbox and xdotool; the source of axe-core in the file that AXE_JS names, the
+// html-validate command that HTML_VALIDATE names, and Auth0's SDKs in the directory
+// node_modules that AUTH0_SDKS names; .ci/browser provides these. What is missing fails
+// the tests.
 package chromium
 
 import (
