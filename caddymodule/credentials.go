@@ -135,9 +135,10 @@ func unescape(text []byte) []byte {
 	decoded := text[:0]
 	for i := 0; i < len(text); i++ {
 		if text[i] == '%' && i+2 < len(text) {
-			high, low := hexDigit(text[i+1]), hexDigit(text[i+2])
-			if high >= 0 && low >= 0 {
-				decoded = append(decoded, byte(high<<4|low))
+			high, first := hexDigit(text[i+1])
+			low, second := hexDigit(text[i+2])
+			if first && second {
+				decoded = append(decoded, high<<4|low)
 				i += 2
 				continue
 			}
@@ -147,15 +148,15 @@ func unescape(text []byte) []byte {
 	return decoded
 }
 
-// hexDigit is the value of a hexadecimal digit; -1 if char is none.
-func hexDigit(char byte) int {
+// hexDigit is the value of a hexadecimal digit, if char is one.
+func hexDigit(char byte) (value byte, ok bool) {
 	switch {
 	case '0' <= char && char <= '9':
-		return int(char - '0')
+		return char - '0', true
 	case 'a' <= char|0x20 && char|0x20 <= 'f':
-		return int(char|0x20-'a') + 10
+		return char|0x20 - 'a' + 10, true
 	}
-	return -1
+	return 0, false
 }
 
 func malformed(what string) error {
