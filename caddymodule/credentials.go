@@ -154,7 +154,7 @@ func hexDigit(char byte) (value byte, ok bool) {
 	case '0' <= char && char <= '9':
 		return char - '0', true
 	case 'a' <= char|0x20 && char|0x20 <= 'f':
-		return char|0x20 - 'a' + 10, true
+		return char | 0x20 - 'a' + 10, true
 	}
 	return 0, false
 }

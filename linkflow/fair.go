@@ -29,7 +29,7 @@ func addressShare(address string) string {
 }
 
 // countAs has what r costs from here on count for a user of the tenant, who signed in
-// in the flow or session that r came with. r is changed: [Flow.ServeHTTP] made it.
+// of the flow or session that r came with. r is changed: [Flow.ServeHTTP] made it.
 func countAs(r *http.Request, subject string) {
 	*r = *r.WithContext(vault.WithShare(r.Context(), "person "+subject))
 }
