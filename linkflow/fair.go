@@ -28,8 +28,8 @@ func addressShare(address string) string {
 	return "address " + ip.String()
 }
 
-// countAs has what r costs from here on count for a user of the tenant, who signed in
-// of the flow or session that r came with. r is changed: [Flow.ServeHTTP] made it.
+// countAs has what r costs from here on count for a user of the tenant, who signed in by
+// the flow or session that r came with. r is changed: [Flow.ServeHTTP] made it.
 func countAs(r *http.Request, subject string) {
 	*r = *r.WithContext(vault.WithShare(r.Context(), "person "+subject))
 }
