@@ -22,8 +22,8 @@ func init() {
 }
 
 // LinkHandler serves the pages on which a person connects an account, and the
-// status that the agent waits for. Requests outside of the pages' path go on to
-// the next handler.
+// status that the agent waits for. Requests outside of the pages' path, in whatever
+// case, go on to the next handler.
 //
 // The pages belong on a host of their own, the tenant's `link.origin`.
 type LinkHandler struct {

@@ -83,6 +83,37 @@ func TestThePagesWorkBelowHandlePath(t *testing.T) {
 	}
 }
 
+// Caddy's matchers take paths for ours that are not: they ignore case and clean.
+func TestWhatCaddyTakesForAPageOfOursIsOneOr404AndLeavesNoCode(t *testing.T) {
+	for what, pages := range map[string]string{
+		"handle_path": "handle_path /auth/* {\n token_vault_link\n }",
+		"handle":      "handle /auth/* {\n token_vault_link\n }",
+		"its own":     "token_vault_link",
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := startProxy(t, pages+"\nhandle {\n respond elsewhere\n }")
+			const code = "c0de-of-a-callback"
+			for _, path := range []string{
+				"/AUTH/accounts", "/Auth/", "/x/../auth/accounts", "//auth/accounts", "/auth//accounts", "/%41uth/connect", "/auth/x/../accounts", "/Auth/status",
+				"/Auth/callback?code=" + code, "/auth/Callback?code=" + code, "/auth/callback/?code=" + code, "/x/../auth/callback?code=" + code, "/auth//callback?code=" + code,
+			} {
+				if got := p.get(path, ""); got.Status != 404 || !strings.Contains(got.Body, "Page not found") {
+					t.Errorf("%s: status %d, body %s", path, got.Status, got.Body)
+				}
+			}
+			if got := p.get("/authx/end", ""); got.Body != "elsewhere" {
+				t.Errorf("another path: status %d, body %s", got.Status, got.Body)
+			}
+			p.logLine("/authx/end")
+			for line := range strings.Lines(p.Log.String()) { // at DEBUG, Caddy's rewrite logs each URL
+				if strings.Contains(line, "http.log.access") && strings.Contains(line, code) {
+					t.Errorf("the access log has %s", line)
+				}
+			}
+		})
+	}
+}
+
 func TestAfterLinkingTheNextCallGoesThrough(t *testing.T) {
 	p := startProxy(t, calendarSite)
 	token := p.token(alice)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ type Route int
 
 // The routes of a Flow.
 const (
-	// RouteNone is not under the Flow's path.
+	// RouteNone is not under the Flow's path, whatever its case.
 	RouteNone Route = iota
 	// RoutePage is under the Flow's path: ServeHTTP answers, be it with 404.
 	RoutePage
@@ -123,20 +124,25 @@ const (
 	RouteStatus
 )
 
-// Route tells what the decoded path of a request is to f.
-func (f *Flow) Route(path string) Route {
-	page, below := strings.CutPrefix(path, f.path+"/")
-	switch {
-	case !below && path != f.path:
-		return RouteNone
-	case page == "callback":
-		return RouteCallback
-	case page == "status":
+// Route tells what the decoded path of a request is to f. What is a path of f only to
+// those who ignore case, or clean paths, is nobody else's either: a page that is not
+// there, or the callback, where the code would come along.
+func (f *Flow) Route(requested string) Route {
+	page, below := strings.CutPrefix(requested, f.path+"/")
+	if below && page == "status" {
 		return RouteStatus
-	case f.handlers(page)["POST"] != nil:
+	}
+	if below && f.handlers(page)["POST"] != nil {
 		return RouteForm
 	}
-	return RoutePage
+	like, ours := strings.ToLower(path.Clean(requested)), strings.ToLower(f.path)
+	switch {
+	case like == ours+"/callback":
+		return RouteCallback
+	case below, like == ours, strings.HasPrefix(like, ours+"/"):
+		return RoutePage
+	}
+	return RouteNone
 }
 
 // handler answers one kind of request.

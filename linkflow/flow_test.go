@@ -59,6 +59,10 @@ func TestRoutes(t *testing.T) {
 		"/auth": RoutePage, "/auth/": RoutePage, "/auth/done": RoutePage, "/auth/x/status": RoutePage,
 		"/auth/connect": RouteForm, "/auth/confirm": RouteForm, "/auth/accounts": RouteForm,
 		"/auth/callback": RouteCallback, "/auth/status": RouteStatus,
+		// what matchers such as Caddy's take for the same
+		"/AUTH": RoutePage, "/x/../auth/accounts": RoutePage, "//auth/connect": RoutePage, "/auth/Status": RoutePage,
+		"/Auth/callback": RouteCallback, "/auth/Callback/": RouteCallback, "/auth//callback": RouteCallback, "/auth/x/../callback": RouteCallback,
+		"/auth/../callback": RoutePage, "/AUTHX": RouteNone, "/x/../other/callback": RouteNone,
 	} {
 		if got := f.Route(path); got != want {
 			t.Errorf("%s is %v, want %v", path, got, want)
