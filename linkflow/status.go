@@ -15,7 +15,7 @@ const (
 	// after which many clients and proxies give up.
 	MaxWait = 55 * time.Second
 
-	// askInterval separates two questions to the vault about one ticket.
+	// askInterval separates two questions to the vault about the same.
 	askInterval = 2 * time.Second
 
 	// retryAfter is when to ask again whom there was no room for.
@@ -66,8 +66,8 @@ type Status struct {
 //
 // An account counts as connected when the vault serves it with all that is
 // needed, however that came about; the vault is asked when a flow has ended, and
-// otherwise at most every two seconds for each ticket and ten times a second
-// for all. A failing vault is no error here: the state stays as it is known.
+// otherwise at most every two seconds for what one agent wants of one user, and ten
+// times a second for all. A failing vault is no error here: the state stays as it is known.
 //
 // Errors are ErrNoTicket, or that there are no keys to open the ticket with.
 func (f *Flow) Status(ctx context.Context, caller *vault.AccessToken, ticketText string, wait time.Duration) (Status, error) {
