@@ -56,9 +56,11 @@ func TestWhatCannotWorkIsSaidAtLoad(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "max_scopes: has to include all of scopes; read:user is not") {
 		t.Errorf("max_scopes without scopes: %v", err)
 	}
-	err = p.tryLoad(p.caddyfile("token_vault_link\n token_vault windowslive {\n max_scopes https://graph.microsoft.com/.default\n }"))
-	if err == nil || !strings.Contains(err.Error(), "max_scopes: https://graph.microsoft.com/.default stands for") {
-		t.Errorf("max_scopes that limits nothing: %v", err)
+	for _, all := range []string{"https://graph.microsoft.com/.default", "https://graph.microsoft.com/.Default", ".default"} {
+		err = p.tryLoad(p.caddyfile("token_vault_link\n token_vault windowslive {\n max_scopes " + all + "\n }"))
+		if err == nil || !strings.Contains(err.Error(), "max_scopes: "+all+" stands for") {
+			t.Errorf("max_scopes that limits nothing: %v", err)
+		}
 	}
 
 	p.load(`respond "no pages here"`)

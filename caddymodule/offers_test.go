@@ -50,6 +50,21 @@ func TestLinksWithoutATicketAskForWhatRoutesUse(t *testing.T) {
 	p.wantOffer(false, "slack")
 
 	p.load(`token_vault_link
+	handle /one {
+		token_vault custom {
+			scopes Files.Read
+		}
+	}
+	handle /other {
+		token_vault custom {
+			scopes files.read
+		}
+	}`)
+	p.wantOffer(true, "custom", "Files.Read", "files.read") // which only Microsoft takes for one
+	p.wantOffer(false, "custom", "FILES.READ")
+	p.wantOffer(false, "custom", "https://graph.microsoft.com/files.read")
+
+	p.load(`token_vault_link
 	token_vault github {
 		scopes repo
 	}`)

@@ -337,7 +337,7 @@ func (o *offers) add(connection string, scopes []string) {
 	if o.scopes == nil {
 		o.scopes = make(map[string][]string)
 	}
-	o.scopes[connection] = vault.MergeScopes(o.scopes[connection], scopes)
+	o.scopes[connection] = vault.MergeScopes(connection, o.scopes[connection], scopes)
 }
 
 // find tells whether some route uses the connection, and what for.

@@ -229,8 +229,8 @@ func (f *Flow) accountText(a connectedAccount) accountText {
 	if offered, ok := f.offers(a.Connection); ok {
 		query := url.Values{"connection": {a.Connection}, "account": {a.ID}}
 		for _, scope := range a.Scopes {
-			if vault.ContainsScope(offered, scope) {
-				query.Add("scopes", scope)
+			if name, ok := vault.OfferedScope(a.Connection, offered, scope); ok {
+				query.Add("scopes", name)
 			}
 		}
 		text.Again = f.page("connect", query)

@@ -52,7 +52,7 @@ var signInScopes = []string{"openid", "profile", "email"}
 
 // offer reads a link without a ticket, as front ends made for Auth0's SDKs build
 // them. It gets a ticket here and now, for whoever will sign in, and asks for
-// nothing that no route uses. The page of accounts says which one to connect
+// nothing that no route uses, in the routes' words. The page of accounts says which one to connect
 // again. Parameters that we do not know are not looked at.
 func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticket, no *refusal) {
 	connection, err := one(values, "connection")
@@ -68,20 +68,18 @@ func (f *Flow) offer(ctx context.Context, values url.Values) (o opening, t ticke
 	}
 	var scopes []string
 	for _, scope := range vault.SplitScopes(strings.Join(values["scopes"], " ")) {
-		if !vault.ContainsScope(offered, scope) {
-			if slices.Contains(signInScopes, scope) {
-				continue
-			}
+		if name, ok := vault.OfferedScope(connection, offered, scope); ok {
+			scopes = append(scopes, name)
+		} else if !slices.Contains(signInScopes, scope) {
 			return o, t, &refusal{page: pageNotOffered, reason: "scopes"}
 		}
-		scopes = vault.MergeScopes(scopes, []string{scope})
 	}
 	account, err := one(values, "account")
 	if err != nil || !accountPattern.MatchString(account) {
 		account = ""
 	}
 	t = f.openTicket()
-	t.Connection, t.Account, t.Scopes = connection, account, scopes
+	t.Connection, t.Account, t.Scopes = connection, account, vault.MergeScopes(connection, nil, scopes)
 	return f.sealOpening(ctx, o, t)
 }
 

@@ -38,7 +38,7 @@ func (f *Flow) beginConnect(r *http.Request, s *flowState, form formToken, accou
 	if f.keepPrompt {
 		prompt = ""
 	}
-	scopes := vault.ConsentScopes(granted, t.Scopes)
+	scopes := vault.ConsentScopes(t.Connection, granted, t.Scopes)
 	if len(scopes) > maxAsked { // the page in the end names what is lost
 		scopes = t.Scopes
 	}

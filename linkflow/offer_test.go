@@ -82,6 +82,63 @@ func TestLinksWithoutATicketAskForWhatRoutesUseAndNoMore(t *testing.T) {
 	none.browser().open(none.site.URL+"/auth/connect?connection=google-oauth2").want(400, "makes use of")
 }
 
+// What a provider calls a scope is nothing to others, and an authorization server
+// may take each spelling for a scope of its own.
+func TestALinkWithoutATicketAsksInTheRoutesOwnWords(t *testing.T) {
+	const (
+		google    = "https://www.googleapis.com/auth/userinfo."
+		microsoft = "https://graph.microsoft.com/"
+	)
+	routes := []string{"Files.Read", "email", google + "profile", microsoft + "Mail.Read", microsoft + ".default"}
+	w := newWorld(t, auth0test.Settings{}, func(c *Config) {
+		c.Offers = func(string) ([]string, bool) { return routes, true }
+	})
+	for _, tt := range []struct {
+		connections []string
+		scope, asks string // nothing: the link is refused
+	}{
+		{[]string{"custom", "google-oauth2", "github"}, "FILES.READ", ""},
+		{[]string{"custom", "google-oauth2", "github"}, "files.read", ""},
+		{[]string{"custom", "google-oauth2", "github"}, microsoft + "files.read", ""},
+		{[]string{"custom", "google-oauth2", "github"}, microsoft + "Files.Read", ""},
+		{[]string{"custom", "google-oauth2", "github"}, "Mail.Read", ""},
+		{[]string{"custom", "google-oauth2", "github"}, microsoft + "email", ""},
+		{[]string{"custom", "google-oauth2", "github"}, microsoft + ".Default", ""},
+		{[]string{"custom", "google-oauth2", "github"}, ".default", ""},
+		{[]string{"windowslive", "waad", "azure-ad"}, "FILES.READ", "Files.Read"},
+		{[]string{"windowslive", "waad", "azure-ad"}, microsoft + "files.read", "Files.Read"},
+		{[]string{"windowslive", "waad", "azure-ad"}, "mail.read", microsoft + "Mail.Read"},
+		{[]string{"windowslive", "waad", "azure-ad"}, microsoft + "email", "email"},
+		{[]string{"windowslive", "waad", "azure-ad"}, ".Default", microsoft + ".default"},
+		{[]string{"windowslive", "waad", "azure-ad"}, "Files.Read files.read", "Files.Read"},
+		{[]string{"custom", "windowslive", "github"}, google + "email", ""},
+		{[]string{"google-oauth2", "google-apps"}, google + "email", "email"},
+		{[]string{"google-oauth2", "google-apps"}, "profile", google + "profile"},
+		{[]string{"custom", "windowslive", "google-oauth2", "github"}, "Files.Read", "Files.Read"},
+		{[]string{"custom", "windowslive", "google-oauth2", "github"}, microsoft + ".default", microsoft + ".default"},
+		{[]string{"custom", "windowslive", "google-oauth2", "github"}, "EMAIL", ""},
+	} {
+		for _, connection := range tt.connections {
+			query := url.Values{"connection": {connection}, "scopes": {tt.scope}}
+			b := w.browser().open(w.site.URL + "/auth/connect?" + query.Encode())
+			if tt.asks == "" {
+				b.want(400, titleOf(pageNotOffered))
+				continue
+			}
+			_, fields := b.want(200, "This connects").form()
+			if got := mustOpen[ticket](w, forTicket, fields.Get("ticket")).Scopes; !slices.Equal(got, []string{tt.asks}) {
+				t.Errorf("%s: %s asks for %q", connection, tt.scope, got)
+			}
+		}
+	}
+	for connection, want := range map[string]string{"custom": "", "windowslive": "Files.Read"} {
+		again := w.flow.accountText(connectedAccount{Connection: connection, Scopes: []string{"files.read"}}).Again
+		if u, err := url.Parse(again); err != nil || u.Query().Get("scopes") != want {
+			t.Errorf("%s: connecting again asks by %s", connection, again)
+		}
+	}
+}
+
 // Auth0's AI SDKs add these, which are about the sign-in at Auth0, to what a front end
 // asks for.
 func TestScopesOfASignInThatNoRouteAsksForAreDropped(t *testing.T) {

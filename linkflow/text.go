@@ -77,7 +77,7 @@ func (t texts) provider(connection string) string {
 
 // scopeProviders are those whose scopes have words of their own, since they mean
 // something else elsewhere.
-var scopeProviders = []string{"github", "microsoft", "slack"}
+var scopeProviders = []string{"github", "google", "microsoft", "slack"}
 
 // textKey is where a text is kept: a scope's goes by all of its names.
 func textKey(key string) string {

@@ -34,12 +34,13 @@ func TestPagesSayTheSameOfAllNamesOfAScope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const email, mail = "See your e-mail address", "Read your e-mail"
+	const email, mail, all = "See your e-mail address", "Read your e-mail", "All that is registered for it at Microsoft"
 	for _, tt := range []struct{ connection, scope, want string }{
 		{"google-oauth2", "email", email}, {"google-oauth2", "https://www.googleapis.com/auth/userinfo.email", email},
 		{"windowslive", "Mail.Read", mail}, {"windowslive", "mail.read", mail}, {"azure-ad", "https://graph.microsoft.com/Mail.Read", mail},
 		{"windowslive", "https://graph.microsoft.com/email", email}, {"waad", "https://outlook.office.com/Mail.Read", ""},
-		{"acme", "Mail.Read", ""}, {"github", "user:email", "See your e-mail addresses"}, {"acme", "user:email", ""},
+		{"acme", "Mail.Read", ""},
+		{"waad", ".default", all}, {"waad", "https://graph.microsoft.com/.Default", all}, {"acme", ".default", ""}, {"github", "user:email", "See your e-mail addresses"}, {"acme", "user:email", ""},
 		{"slack-oauth-2", "team:read", "See the name and domain of the workspace"},
 	} {
 		if got := pages.texts.scopes(tt.connection, []string{tt.scope}); got[0].Words != tt.want || got[0].Name != tt.scope {
@@ -51,7 +52,7 @@ func TestPagesSayTheSameOfAllNamesOfAScope(t *testing.T) {
 		t.Errorf("a translation says nothing: %v", err)
 	}
 	for _, provider := range scopeProviders {
-		connection := map[string]string{"microsoft": "windowslive"}[provider]
+		connection := map[string]string{"google": "google-oauth2", "microsoft": "windowslive"}[provider]
 		if vault.ScopeProvider(cmp.Or(connection, provider)) != provider {
 			t.Errorf("no connection is %s's", provider)
 		}

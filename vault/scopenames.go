@@ -60,15 +60,18 @@ var githubWider = func() map[string][]string {
 }()
 
 // ScopeProvider names the provider whose scopes a connection has: "github",
-// "microsoft", "slack", or "" where that is not known. All that tells it is the
-// connection's name: Auth0 calls the connections of these providers like their
-// strategy (github; windowslive and waad; slack and its variants), and those of
-// Microsoft's directories mostly azure and something. One that is called
-// otherwise is nobody's, and its scopes are what they are byte by byte.
+// "google", "microsoft", "slack", or "" where that is not known. All that tells it
+// is the connection's name: Auth0 calls the connections of these providers like
+// their strategy (github; google-oauth2 and google-apps; windowslive and waad; slack
+// and its variants), and those of Microsoft's directories mostly azure and
+// something. One that is called otherwise is nobody's, and its scopes are what they
+// are byte by byte.
 func ScopeProvider(connection string) string {
 	switch {
 	case connection == "github":
 		return "github"
+	case connection == "google-oauth2", connection == "google-apps":
+		return "google"
 	case connection == "windowslive", connection == "waad", strings.HasPrefix(connection, "azure"):
 		return "microsoft"
 	case connection == "slack", connection == "slack-oauth-2", connection == "sign-in-with-slack":
@@ -79,27 +82,45 @@ func ScopeProvider(connection string) string {
 
 // ScopeName returns the same text for all names of one scope: Google's short and
 // long ones; Microsoft's with the Graph in front and without, dotted ones in any case.
-func ScopeName(scope string) string {
-	bare := strings.TrimPrefix(scope, graph)
-	if bare == "" || strings.ContainsAny(bare, "/:") {
-		return scope
+func ScopeName(scope string) string { return googleName(microsoftName(scope)) }
+
+// askedName returns the same text for all names under which a connection's scope may
+// be asked for. What another provider calls a scope is no name of it: asking by that
+// would ask for what nobody means.
+func askedName(connection string) (name func(scope string) string) {
+	switch ScopeProvider(connection) {
+	case "google":
+		return googleName
+	case "microsoft":
+		return microsoftName
 	}
-	if strings.Contains(bare, ".") {
-		return lower(bare)
-	}
-	return googleName(bare)
+	return func(scope string) string { return scope }
 }
 
-// isDefault tells whether scope is one of Microsoft's that stand for whatever the
-// application is registered for. The answer names that.
-func isDefault(scope string) bool { return strings.HasSuffix(scope, "/.default") }
-
-// googleName is what is the same on a connection of anybody's.
 func googleName(scope string) string {
 	if long, ok := googleNames[scope]; ok {
 		return long
 	}
 	return scope
+}
+
+func microsoftName(scope string) string {
+	bare := strings.TrimPrefix(scope, graph)
+	switch {
+	case bare == "" || strings.ContainsAny(bare, "/:"):
+		return scope
+	case strings.Contains(bare, "."):
+		return lower(bare)
+	}
+	return bare
+}
+
+// isDefault tells whether scope is one of Microsoft's that stand for whatever the
+// application is registered for: a resource's, or the Graph's without a resource.
+// The answer names what that is.
+func isDefault(scope string) bool {
+	scope = lower(scope)
+	return scope == ".default" || strings.HasSuffix(scope, "/.default")
 }
 
 // lower is strings.ToLower for ASCII: nothing else turns into it.

@@ -207,24 +207,26 @@ func excessScopes(connection string, granted, allowed []string) (excess []string
 	return excess
 }
 
-// ConsentScopes returns what a new consent has to ask for so that nothing granted
-// before is lost: the union of both. Microsoft takes its …/.default with none but
-// OpenID Connect's scopes beside it, and then answers all that was granted.
-func ConsentScopes(granted, wanted []string) []string {
-	if slices.ContainsFunc(wanted, isDefault) {
-		granted = slices.DeleteFunc(slices.Clone(granted), func(s string) bool {
-			return !ContainsScope([]string{"openid", "profile", "email", offlineAccess}, s)
-		})
+// ConsentScopes returns what a new consent on a connection has to ask for so that
+// nothing granted before is lost: the union of both. Microsoft takes its …/.default
+// with none but OpenID Connect's scopes beside it, and then answers all that was
+// granted. So it is asked for only where it is wanted, and then without the others.
+func ConsentScopes(connection string, granted, wanted []string) []string {
+	all := MergeScopes(connection, slices.DeleteFunc(slices.Clone(granted), isDefault), wanted)
+	if !slices.ContainsFunc(wanted, isDefault) {
+		return all
 	}
-	return MergeScopes(granted, wanted)
+	openID := setOf([]string{"openid", "profile", "email", offlineAccess}, ScopeName)
+	return slices.DeleteFunc(all, func(s string) bool { return !isDefault(s) && !openID.has(ScopeName(s)) })
 }
 
 // MergeScopes returns the union of both, without empty scopes and with each once,
-// under the name that comes first.
-func MergeScopes(granted, wanted []string) (all []string) {
-	names := make(scopeSet)
+// under the name that comes first. Several names are one scope only on a connection
+// of the provider that has them, see [ScopeProvider].
+func MergeScopes(connection string, granted, wanted []string) (all []string) {
+	names, nameOf := make(scopeSet), askedName(connection)
 	for _, s := range slices.Concat(granted, wanted) {
-		if name := ScopeName(s); s != "" && !names.has(name) {
+		if name := nameOf(s); s != "" && !names.has(name) {
 			names[name] = struct{}{}
 			all = append(all, s)
 		}
@@ -232,9 +234,15 @@ func MergeScopes(granted, wanted []string) (all []string) {
 	return all
 }
 
-// ContainsScope tells whether scopes has scope itself, under any of its names.
-func ContainsScope(scopes []string, scope string) bool {
-	return slices.ContainsFunc(scopes, func(s string) bool { return ScopeName(s) == ScopeName(scope) })
+// OfferedScope returns the one of offered that scope asks for, which is called by
+// the same name as [MergeScopes] has it; ok tells whether there is one.
+func OfferedScope(connection string, offered []string, scope string) (name string, ok bool) {
+	nameOf := askedName(connection)
+	i := slices.IndexFunc(offered, func(s string) bool { return nameOf(s) == nameOf(scope) })
+	if i < 0 {
+		return "", false
+	}
+	return offered[i], true
 }
 
 // scopeSet has scopes by name.

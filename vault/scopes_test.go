@@ -77,6 +77,10 @@ func TestWhatProvidersAnswerMeetsWhatIsAskedOfThem(t *testing.T) {
 			"https://graph.microsoft.com/.default", "", "Mail.Read", "https://graph.microsoft.com/.default",
 		},
 		{
+			"Microsoft, all that is registered, in other spellings", "windowslive", "Mail.Read",
+			".default https://graph.microsoft.com/.Default api://x/.DEFAULT x.default", "x.default", "Mail.Read", "",
+		},
+		{
 			"Microsoft, another resource", "waad", "https://outlook.office.com/Mail.Read",
 			"Mail.Read https://outlook.office.com/mail.read", "Mail.Read https://outlook.office.com/mail.read",
 			"Mail.Read https://outlook.office.com/mail.read", "https://outlook.office.com/Mail.Read",
@@ -160,12 +164,16 @@ var (
 		"offline_access", "Offline_Access", "Mail.Read", "mail.read", "MAIL.READ", "Mail.ReadWrite", "ma\u0131l.read", "mail.\u212aead", "mail.Kead",
 		"https://graph.microsoft.com/Mail.Read", "https://graph.microsoft.com/mail.read", "https://graph.microsoft.com/openid",
 		"https://graph.microsoft.com/.default", "https://outlook.office.com/Mail.Read", "https://outlook.office.com/.default",
+		".default", ".Default", "https://graph.microsoft.com/.Default", "https://graph.microsoft.com//.default", "api://x/.DEFAULT",
+		"x.default", "default", "https://graph.microsoft.com/default", "https://graph.microsoft.com/.default/x", "https://graph.microsoft.com/.default ",
+		"https://graph.microsoft.com/email", "https://graph.microsoft.com/profile",
 		"https://graph.microsoft.com/", "https://graph.microsoft.com/v1.0/Mail.Read", "https://graph.microsoft.us/Mail.Read",
 		"http://graph.microsoft.com/Mail.Read", "channels:read", "users:read.email", "Users:read.email", "read", "Read", "a/b.c", "A/b.c",
 	}
 
 	connections = map[string]string{
-		"google-oauth2": "", "github": "github", "GitHub": "", "github-2": "", "windowslive": "microsoft", "waad": "microsoft",
+		"google-oauth2": "google", "google-apps": "google", "Google": "", "my-google-oauth2": "",
+		"github": "github", "GitHub": "", "github-2": "", "windowslive": "microsoft", "waad": "microsoft",
 		"azure-ad": "microsoft", "azuread": "microsoft", "Azure": "", "my-waad": "", "slack": "slack", "slack-oauth-2": "slack",
 		"sign-in-with-slack": "slack", "acme": "", "": "",
 	}
@@ -175,6 +183,16 @@ var (
 func sameByTable(g, w string) bool {
 	short := map[string]string{googleEmail: "email", googleProfile: "profile"}
 	return g == w || short[g] == w || short[w] == g
+}
+
+// sameAtEither: what has a name at both may be called by either's.
+func sameAtEither(g, w string) bool {
+	for long, short := range map[string]string{googleEmail: "email", googleProfile: "profile"} {
+		if names := []string{short, "https://graph.microsoft.com/" + short}; slices.Contains(names, g) && w == long || slices.Contains(names, w) && g == long {
+			return true
+		}
+	}
+	return sameAtMicrosoft(g, w)
 }
 
 func sameAtMicrosoft(g, w string) bool {
@@ -189,11 +207,16 @@ func sameAtMicrosoft(g, w string) bool {
 func includesByTable(wide, narrow string) bool { return slices.Contains(githubPairs, wide+">"+narrow) }
 
 func meetsByTable(g, w string) bool {
-	return w == "offline_access" || strings.HasSuffix(w, "/.default") || sameByTable(g, w) || sameAtMicrosoft(g, w) || includesByTable(g, w)
+	return w == "offline_access" || strings.HasSuffix("/"+strings.ToLower(w), "/.default") || sameByTable(g, w) || sameAtEither(g, w) || includesByTable(g, w)
 }
 
 func withinByTable(provider, g, m string) bool {
-	return g == "offline_access" || sameByTable(g, m) || provider == "microsoft" && sameAtMicrosoft(g, m) || provider == "github" && includesByTable(m, g)
+	return g == "offline_access" || sameByTable(g, m) || provider == "microsoft" && sameAtEither(g, m) || provider == "github" && includesByTable(m, g)
+}
+
+// askedByTable: what is asked for goes by a provider's names only at that provider.
+func askedByTable(provider, s, other string) bool {
+	return s == other || provider == "google" && sameByTable(s, other) || provider == "microsoft" && sameAtMicrosoft(s, other)
 }
 
 // TestEveryTwoScopesCompareAsTheTableSays takes all pairs, in both directions, on
@@ -208,6 +231,12 @@ func TestEveryTwoScopesCompareAsTheTableSays(t *testing.T) {
 			for connection, provider := range connections {
 				if got := excessScopes(connection, []string{g}, []string{other}) == nil; got != withinByTable(provider, g, other) {
 					t.Errorf("%s: %s is within %s: %v", connection, g, other, got)
+				}
+				if got := len(MergeScopes(connection, []string{g}, []string{other})) == 1; got != askedByTable(provider, g, other) {
+					t.Errorf("%s: %s is asked for as %s: %v", connection, other, g, got)
+				}
+				if name, got := OfferedScope(connection, []string{g}, other); got != askedByTable(provider, g, other) || got != (name == g) {
+					t.Errorf("%s: %s is offered as %s: %q, %v", connection, other, g, name, got)
 				}
 			}
 		}
@@ -240,45 +269,43 @@ func TestWhatMeetsNeverWidensWhatIsAllowed(t *testing.T) {
 }
 
 func TestMergingAsksForAllUnderOneNameEach(t *testing.T) {
-	for _, tt := range []struct{ granted, wanted, want string }{
-		{"", "", ""},
-		{"a", "b a", "a b"},
-		{"a a", "", "a"},
-		{googleEmail, "email profile", googleEmail + " profile"},
-		{"Mail.Read", "https://graph.microsoft.com/mail.read User.Read", "Mail.Read User.Read"},
-		{"user", "read:user", "user read:user"}, // who asks for both gets the wider one
-		{"read:user", "user", "read:user user"},
-		{googleReads, "offline_access " + googleReads, googleReads + " offline_access"},
-		{"", "https://graph.microsoft.com/.default", "https://graph.microsoft.com/.default"},
+	for _, tt := range []struct{ connection, granted, wanted, want string }{
+		{"acme", "", "", ""},
+		{"acme", "a", "b a", "a b"},
+		{"acme", "a a", "", "a"},
+		{"google-oauth2", googleEmail, "email profile", googleEmail + " profile"},
+		{"acme", googleEmail, "email profile", googleEmail + " email profile"},
+		{"windowslive", "Mail.Read", "https://graph.microsoft.com/mail.read User.Read", "Mail.Read User.Read"},
+		{"acme", "Mail.Read", "https://graph.microsoft.com/mail.read mail.read", "Mail.Read https://graph.microsoft.com/mail.read mail.read"},
+		{"github", "user", "read:user", "user read:user"}, // who asks for both gets the wider one
+		{"github", "read:user", "user", "read:user user"},
+		{"google-oauth2", googleReads, "offline_access " + googleReads, googleReads + " offline_access"},
+		{"windowslive", "", "https://graph.microsoft.com/.default .Default", "https://graph.microsoft.com/.default"},
 	} {
-		if got := strings.Join(MergeScopes(SplitScopes(tt.granted), append(SplitScopes(tt.wanted), "")), " "); got != tt.want {
-			t.Errorf("granted %q, wanted %q: got %q, want %q", tt.granted, tt.wanted, got, tt.want)
+		if got := strings.Join(MergeScopes(tt.connection, SplitScopes(tt.granted), append(SplitScopes(tt.wanted), "")), " "); got != tt.want {
+			t.Errorf("%s: granted %q, wanted %q: got %q, want %q", tt.connection, tt.granted, tt.wanted, got, tt.want)
 		}
 	}
 }
 
 func TestAConsentAsksForNothingThatMicrosoftRefusesTogether(t *testing.T) {
 	const all = "https://graph.microsoft.com/.default"
-	granted := []string{"openid", "Mail.Read", "https://graph.microsoft.com/User.Read", "https://graph.microsoft.com/email", "offline_access"}
+	signIn := []string{"openid", "https://graph.microsoft.com/email", "offline_access"}
+	named := append(slices.Clone(signIn), "Mail.Read", "https://graph.microsoft.com/User.Read")
 	for wanted, want := range map[string][]string{
-		all:          {"openid", "https://graph.microsoft.com/email", "offline_access", all},
-		"mail.read":  granted,
-		"Files.Read": append(slices.Clone(granted), "Files.Read"),
+		all:                                    append(slices.Clone(signIn), all),
+		"https://graph.microsoft.com/.Default": append(slices.Clone(signIn), "https://graph.microsoft.com/.Default"),
+		".default":                             append(slices.Clone(signIn), ".default"),
+		"api://x/.DEFAULT":                     append(slices.Clone(signIn), "api://x/.DEFAULT"),
+		all + " Mail.Read Files.Read":          append(slices.Clone(signIn), all), // what two routes ask for, in one link
+		"mail.read":                            named,
+		"Files.Read":                           append(slices.Clone(named), "Files.Read"),
 	} {
-		if got := ConsentScopes(granted, []string{wanted}); !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, want %q", wanted, got, want)
-		}
-	}
-}
-
-func TestAScopeIsOfferedUnderEachOfItsNamesAndNoMore(t *testing.T) {
-	offered := []string{"user", "email", "Mail.Read"}
-	for scope, want := range map[string]bool{
-		"user": true, googleEmail: true, "https://graph.microsoft.com/mail.read": true,
-		"read:user": false, "offline_access": false, "https://graph.microsoft.com/.default": false, googleProfile: false,
-	} {
-		if ContainsScope(offered, scope) != want {
-			t.Errorf("%s: want %v", scope, want)
+		for _, answered := range []string{"", all, ".Default"} { // Microsoft may tell it beside what it stood for
+			granted := append(slices.Clone(named), SplitScopes(answered)...)
+			if got := ConsentScopes("windowslive", granted, SplitScopes(wanted)); !slices.Equal(got, want) {
+				t.Errorf("%s after %q: got %q, want %q", wanted, answered, got, want)
+			}
 		}
 	}
 }
@@ -295,6 +322,11 @@ func TestWhatNoAccountCouldPassIsNotPrepared(t *testing.T) {
 		{"windowslive", "https://graph.microsoft.com/.default", "Mail.Read", ""},
 		{"windowslive", "", "https://graph.microsoft.com/.default", "limits nothing"},
 		{"acme", "a", "api://x/.default a", "limits nothing"},
+		{"google-oauth2", "", "https://graph.microsoft.com/.Default", "limits nothing"},
+		{"windowslive", "Mail.Read", "Mail.Read .default", "limits nothing"},
+		{"acme", "", ".DEFAULT", "limits nothing"},
+		{"windowslive", ".default https://graph.microsoft.com/.Default", "Mail.Read", ""},
+		{"acme", "", "x.default", ""},
 	} {
 		_, err := Request{Connection: tt.connection, Scopes: SplitScopes(tt.scopes), MaxScopes: SplitScopes(tt.most)}.Prepare()
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {

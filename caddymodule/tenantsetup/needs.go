@@ -129,7 +129,7 @@ func (n *Needs) inRoute(connection string) bool {
 func (n *Needs) scopesOf(connection string) (scopes []string) {
 	for _, route := range n.Routes {
 		if route.Connection == connection {
-			scopes = vault.MergeScopes(scopes, route.Scopes)
+			scopes = vault.MergeScopes(connection, scopes, route.Scopes)
 		}
 	}
 	return scopes
