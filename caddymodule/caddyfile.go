@@ -12,8 +12,6 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterGlobalOption("token_vault", parseTenantOption)
-
 	// After every standard directive that authenticates or changes request
 	// headers: token_vault passes on a copy, which they would not see.
 	httpcaddyfile.RegisterHandlerDirective("token_vault", parseHandler)

@@ -12,6 +12,10 @@ import (
 	"github.com/tokenvault/caddy-token-vault/vault"
 )
 
+func init() {
+	httpcaddyfile.RegisterGlobalOption("token_vault", parseTenantOption)
+}
+
 // parseTenantOption parses one global option token_vault into the app's
 // configuration, beside the tenants that others configured before.
 func parseTenantOption(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -156,6 +160,24 @@ func client(target **Client) func(*caddyfile.Dispenser) error {
 			return d.Errf("client: %v", err)
 		}
 		*target = c
+		return nil
+	}
+}
+
+// choices parses one or more of a few words. Lines add up.
+func choices(target *[]string, options ...string) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		word, what := d.Val(), "one or more of "+strings.Join(options, ", ")
+		var values []string
+		if err := listOf(&values, what)(d); err != nil {
+			return err
+		}
+		for _, value := range values {
+			if !slices.Contains(options, value) && !hasPlaceholder(value) {
+				return d.Errf("%s %q: expected %s", word, value, what)
+			}
+		}
+		*target = append(*target, values...)
 		return nil
 	}
 }

@@ -77,24 +77,6 @@ func choice(target *string, options ...string) func(*caddyfile.Dispenser) error 
 	}
 }
 
-// choices parses one or more of a few words. Lines add up.
-func choices(target *[]string, options ...string) func(*caddyfile.Dispenser) error {
-	return func(d *caddyfile.Dispenser) error {
-		word, what := d.Val(), "one or more of "+strings.Join(options, ", ")
-		var values []string
-		if err := listOf(&values, what)(d); err != nil {
-			return err
-		}
-		for _, value := range values {
-			if !slices.Contains(options, value) && !hasPlaceholder(value) {
-				return d.Errf("%s %q: expected %s", word, value, what)
-			}
-		}
-		*target = append(*target, values...)
-		return nil
-	}
-}
-
 // listOf parses one argument or more. Lines add up.
 func listOf(target *[]string, what string) func(*caddyfile.Dispenser) error {
 	return func(d *caddyfile.Dispenser) error {
