@@ -527,7 +527,7 @@ func holdWhileLinking(t *testing.T, change func(*auth0test.Config)) (*proxy, *pe
 	for _, action := range []string{"prove", "allow", "merge"} {
 		person.submit(url.Values{"action": {action}})
 	}
-	p.logLine(`"link identity_linked"`)
+	p.logLine(`"link merged"`)
 	return p, person, done
 }
 

@@ -414,8 +414,8 @@ func TestTheCallbackLeavesOneLineAndNoURL(t *testing.T) {
 				visitor.connect()
 				visitor.unlink()
 			},
-			map[string]int{"signed_in": 4, "confirmed": 1, "linked": 1, "identity_linked": 1, "identity_unlinked": 1},
-			"identity_unlinked",
+			map[string]int{"signed_in": 4, "confirmed": 1, "linked": 1, "merged": 1, "separated": 1},
+			"separated",
 		},
 	} {
 		t.Run(via, func(t *testing.T) {

@@ -159,7 +159,7 @@ func TestAfterLinkingTheOtherUsersAgentHasToSignInAgain(t *testing.T) {
 				t.Errorf("the agent: status %d, body %s; the page %s", got.Status, got.Body, visitor.page.Body)
 			}
 			p.wantStatus(p.status(refused, token, ""), "completed")
-			if line := p.logLine(`"link identity_linked"`); line["identity"] != aliceAtGoogle || line["user_id"] != alice {
+			if line := p.logLine(`"link merged"`); line["identity"] != aliceAtGoogle || line["user_id"] != alice {
 				t.Errorf("log line %v", line)
 			}
 			p.wantNoHint()

@@ -49,7 +49,7 @@ func (f *Flow) showAccounts(r *http.Request) answer {
 }
 
 func (f *Flow) listAccounts(r *http.Request, s *session, accounts []connectedAccount, form string) answer {
-	data := accountsPage{Person: s.Person, Identities: f.via.Links(), Form: form}
+	data := accountsPage{Person: s.Person, Identities: f.via.Merges(), Form: form}
 	for _, account := range accounts {
 		data.Accounts = append(data.Accounts, f.accountText(account))
 	}

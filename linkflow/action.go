@@ -78,7 +78,7 @@ func (f *Flow) afterAction(r *http.Request, s *flowState, u *user) answer {
 	wanted := slices.ContainsFunc(added, func(i identity) bool { return i.connection == s.Ticket.Connection })
 	for _, i := range added {
 		f.vault.ForgetUser(i.sub())
-		event := byUser(IdentityLinked, s.Ticket)
+		event := byUser(Merged, s.Ticket)
 		event.Connection, event.Identity = i.connection, i.sub()
 		if !wanted {
 			event.Reason = "wrong_connection"

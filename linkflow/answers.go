@@ -106,7 +106,7 @@ func (f *Flow) say(m message, vars variables, data messagePage) answer {
 // side, or Auth0's, is a Fault.
 func (f *Flow) refuse(r *http.Request, event Event, no *refusal) answer {
 	switch {
-	case no.page.status >= 500 && event.Kind != FailedToLink:
+	case no.page.status >= 500 && event.Kind != FailedToConnect:
 		event.Kind = Fault
 	case event.Kind == "":
 		event.Kind = Refused

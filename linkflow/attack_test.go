@@ -512,7 +512,7 @@ func TestAnErrorInTheConnectLegFailsTheTicket(t *testing.T) {
 	b.before = nil
 	q := url.Values{"error": {"server_error"}, "error_description": {"canary"}, "state": b.held.URL.Query()["state"]}
 	b.open(w.site.URL+"/auth/callback?"+q.Encode()).wantRefused(502, "connect_error")
-	if e := w.log.last(); e.Kind != FailedToLink || e.Subject != "auth0|alice" || strings.Contains(b.body, "canary") {
+	if e := w.log.last(); e.Kind != FailedToConnect || e.Subject != "auth0|alice" || strings.Contains(b.body, "canary") {
 		t.Errorf("the operator was told %+v", e)
 	}
 	w.wantState(alice, link, Failed)
@@ -577,7 +577,7 @@ func TestAuth0sFailuresAre502(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.consent("allow").wantRefused(502, "my_account_404")
-		if e := w.log.last(); e.Kind != FailedToLink || !strings.Contains(e.Err.Error(), "A0E-404-0001: Not Found: Invalid or expired session") {
+		if e := w.log.last(); e.Kind != FailedToConnect || !strings.Contains(e.Err.Error(), "A0E-404-0001: Not Found: Invalid or expired session") {
 			t.Errorf("the operator was told %+v", e)
 		}
 		w.wantState(alice, link, Failed)

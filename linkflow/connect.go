@@ -100,7 +100,7 @@ func (f *Flow) sealOpening(ctx context.Context, o opening, t ticket) (opening, t
 func (f *Flow) showConnect(r *http.Request) answer {
 	return f.showFirst(r, "connect", f.readLinkOrOffer, func(o opening, t ticket, form string) answer {
 		text := f.request(t)
-		return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.Links()})
+		return f.show(http.StatusOK, "connect.html", "connect", text.vars(), connectPage{text, o, form, f.via.Merges()})
 	})
 }
 
@@ -147,7 +147,7 @@ func (f *Flow) begin(r *http.Request, route string) answer {
 	if s.ReturnTo == droppedReturnTo {
 		s.ReturnTo, how.remark = "", "return_to"
 	}
-	if f.via.Links() {
+	if f.via.Merges() {
 		return f.beginLinking(r, s, how)
 	}
 	return f.beginLogin(r, forLogin, s, how)

@@ -126,12 +126,12 @@ func (f *Flow) connected(r *http.Request, s *flowState, connectCode string) answ
 		return f.failed(r, s, auth0Refusal(err, pageNotConnected))
 	}
 	f.vault.Forget(t.Subject, t.Connection)
-	e, event, state := ending{Granted: done.Scopes}, byUser(Linked, t), outcome.Connected
+	e, event, state := ending{Granted: done.Scopes}, byUser(Connected, t), outcome.Connected
 	if len(done.Scopes) > 0 {
 		e.Missing = vault.MissingScopes(done.Scopes, t.Scopes)
 	}
 	if e.Missing != nil {
-		event.Kind, event.Reason, state = FailedToLink, "scopes_missing", outcome.Failed
+		event.Kind, event.Reason, state = FailedToConnect, "scopes_missing", outcome.Failed
 	}
 	// Who asks for another account and then chooses a known one gives it less.
 	if known, ok := findAccount(before, done.ID); ok && len(done.Scopes) > 0 {
@@ -156,7 +156,7 @@ func (f *Flow) notConnected(r *http.Request, s *flowState, q *callbackQuery) ans
 func (f *Flow) failed(r *http.Request, s *flowState, no *refusal) answer {
 	f.outcomes.Record(s.Ticket.wished(), outcome.Failed)
 	no.data.Again = f.again(r, s)
-	return f.refuse(r, byUser(FailedToLink, s.Ticket), no).with(f.drop(r, s)...)
+	return f.refuse(r, byUser(FailedToConnect, s.Ticket), no).with(f.drop(r, s)...)
 }
 
 // declined ends a flow whose user said no, here or at the provider.

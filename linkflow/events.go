@@ -23,16 +23,16 @@ const (
 	// Confirmed: that user pressed Connect and goes to the provider; or agreed, and
 	// goes to the tenant's Action.
 	Confirmed Kind = "confirmed"
-	// Linked: Auth0 says that the account is connected.
-	Linked Kind = "linked"
+	// Connected: Auth0 says that the account is connected.
+	Connected Kind = "linked"
 	// DeclinedByUser: that user pressed Decline, here or at the provider.
 	DeclinedByUser Kind = "declined"
-	// FailedToLink: Auth0 or the provider ended the attempt of that user.
-	FailedToLink Kind = "failed"
-	// IdentityLinked: Auth0 lists another identity of that user, Event.Identity.
-	IdentityLinked Kind = "identity_linked"
-	// IdentityUnlinked: Auth0 lists it no more.
-	IdentityUnlinked Kind = "identity_unlinked"
+	// FailedToConnect: Auth0 or the provider ended the attempt of that user.
+	FailedToConnect Kind = "failed"
+	// Merged: Auth0 lists another identity of that user, Event.Identity.
+	Merged Kind = "merged"
+	// Separated: Auth0 lists it no more.
+	Separated Kind = "separated"
 	// Disconnected: that user disconnected an account.
 	Disconnected Kind = "disconnected"
 	// Refused: a request that was not in order. Nothing changed.

@@ -169,7 +169,7 @@ var routes = map[string]map[string]handler{
 func (f *Flow) handlers(page string) map[string]handler {
 	switch {
 	case f.oauth.ClientID == "" && !slices.Contains([]string{"done", styleFile, iconFile}, page),
-		(page == linkRoute || page == unlinkRoute) && !f.via.Links():
+		(page == linkRoute || page == unlinkRoute) && !f.via.Merges():
 		return nil
 	}
 	return routes[page]

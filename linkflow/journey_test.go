@@ -30,7 +30,7 @@ func TestAPersonConnectsAnAccountAndTheAgentLearnsOfIt(t *testing.T) {
 			if e := w.log.last(); e.ID != link.ID {
 				t.Errorf("the event has the id %s, the link %s", e.ID, link.ID)
 			}
-			if want := []Kind{Started, SignedIn, Confirmed, Linked}; !slices.Equal(w.log.kinds(), want) {
+			if want := []Kind{Started, SignedIn, Confirmed, Connected}; !slices.Equal(w.log.kinds(), want) {
 				t.Errorf("the operator was told %v, want %v", w.log.kinds(), want)
 			}
 			b.open(b.at.String()).want(200, "is connected") // a reload
@@ -135,7 +135,7 @@ func TestLessThanNeededIsNoSuccess(t *testing.T) {
 	account := optionPattern.FindStringSubmatch(b.body)[1]
 	b.submit(url.Values{"action": {"allow"}, "account": {account}, "scope": {calendarScope}})
 	b.want(200, "Some permissions are missing").want(200, "drive.readonly")
-	if e := w.log.last(); e.Kind != FailedToLink || e.Reason != "scopes_missing" {
+	if e := w.log.last(); e.Kind != FailedToConnect || e.Reason != "scopes_missing" {
 		t.Errorf("the operator was told %+v", e)
 	}
 	w.wantState(alice, link, Failed)

@@ -113,7 +113,7 @@ func TestTheActionLinksAndTheFlowGoesOnToConnect(t *testing.T) {
 	w.wantState(alice, link, Pending) // identities do not feed the vault
 	b.press("action", "connect").signIn("alice").want(200, "Connect").press("action", "connect").consent("allow").want(200, "is connected")
 	w.wantState(alice, link, Completed)
-	want := []Kind{Started, SignedIn, Confirmed, IdentityLinked, Started, SignedIn, Confirmed, Linked}
+	want := []Kind{Started, SignedIn, Confirmed, Merged, Started, SignedIn, Confirmed, Connected}
 	if !slices.Equal(w.log.kinds(), want) {
 		t.Errorf("the operator was told %v, want %v", w.log.kinds(), want)
 	}
@@ -210,7 +210,7 @@ func TestWhatTheActionLinkedBeforeItFailedIsLinked(t *testing.T) {
 	})
 	b := w.browser().toLinkAccount(w.link(w.alice(), calendar)).consent("allow").want(200, headed("linked"))
 	w.wantIdentities("google-oauth2")
-	if e := w.log.last(); e.Kind != IdentityLinked || !strings.HasPrefix(e.Identity, "google-oauth2|") {
+	if e := w.log.last(); e.Kind != Merged || !strings.HasPrefix(e.Identity, "google-oauth2|") {
 		b.Errorf("the operator was told %+v", e)
 	}
 }
@@ -306,7 +306,7 @@ func TestAfterAnotherAccountTheRequestedOneCanBeLinkedToo(t *testing.T) {
 	w.wantIdentities("github", "google-oauth2")
 	told := 0
 	for _, kind := range w.log.kinds() {
-		if kind == IdentityLinked {
+		if kind == Merged {
 			told++
 		}
 	}
@@ -444,7 +444,7 @@ func TestTheActionUnlinksToo(t *testing.T) {
 	w := actionWorld(t, aliceTwice)
 	w.toUnlink().press("action", "unlink").signIn("alice").want(200, "Google is an account of its own again")
 	w.wantIdentities()
-	if e := w.log.last(); e.Kind != IdentityUnlinked || e.Identity != "google-oauth2|117" || e.Connection != "google-oauth2" {
+	if e := w.log.last(); e.Kind != Separated || e.Identity != "google-oauth2|117" || e.Connection != "google-oauth2" {
 		t.Errorf("the operator was told %+v", e)
 	}
 }
@@ -476,7 +476,7 @@ func TestEveryIdentityThatWasLinkedIsTold(t *testing.T) {
 	w.flow.afterAction(r, s, u)
 	told := map[string]string{}
 	for _, e := range w.log.events {
-		if e.Kind == IdentityLinked {
+		if e.Kind == Merged {
 			told[e.Identity] = e.Connection
 		}
 	}

@@ -98,11 +98,11 @@ func TestAPersonLinksAnIdentityAndThenConnectsIt(t *testing.T) {
 	b.press("action", "connect").want(200, `name="password"`)
 	b.signIn("alice").want(200, "Connect Google?").press("action", "connect").consent("allow").want(200, "is connected")
 	w.wantState(alice, link, Completed)
-	if want := []Kind{Started, SignedIn, Started, SignedIn, IdentityLinked, Started, SignedIn, Confirmed, Linked}; !slices.Equal(w.log.kinds(), want) {
+	if want := []Kind{Started, SignedIn, Started, SignedIn, Merged, Started, SignedIn, Confirmed, Connected}; !slices.Equal(w.log.kinds(), want) {
 		t.Errorf("the operator was told %v, want %v", w.log.kinds(), want)
 	}
 	for _, e := range w.log.events {
-		if e.Kind == IdentityLinked && (e.Identity != second || e.Subject != "auth0|alice" || e.ID != link.ID) {
+		if e.Kind == Merged && (e.Identity != second || e.Subject != "auth0|alice" || e.ID != link.ID) {
 			t.Errorf("told %+v", e)
 		}
 	}

@@ -21,7 +21,7 @@ func (w *world) wantUnlinked() {
 			w.Errorf("%s has the identities %v", u.UserID, w.identities(u.UserID))
 		}
 	}
-	if slices.Contains(w.log.kinds(), IdentityLinked) {
+	if slices.Contains(w.log.kinds(), Merged) {
 		w.Error("success was claimed")
 	}
 }

@@ -244,11 +244,11 @@ func TestALinkingThatIsNotKnownToHaveHappenedIsFoundOutLater(t *testing.T) {
 	w := newLinkingWorld(t, through(network))
 	b := w.browser().toMerge(w.link(w.alice(), calendar), "")
 	b.press("action", "merge").wantRefused(502, "unreachable").want(502, titleOf(pageUnclear))
-	if slices.Contains(w.log.kinds(), IdentityLinked) {
+	if slices.Contains(w.log.kinds(), Merged) {
 		t.Error("success was claimed")
 	}
 	b.open(b.at.Scheme+"://"+b.at.Host+html.UnescapeString(goOnPattern.FindStringSubmatch(b.body)[1])).want(200, "is part of your account")
-	if !slices.Contains(w.log.kinds(), IdentityLinked) {
+	if !slices.Contains(w.log.kinds(), Merged) {
 		t.Errorf("told %v", w.log.kinds())
 	}
 }

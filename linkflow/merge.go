@@ -144,7 +144,7 @@ func (f *Flow) notMerged(r *http.Request, s *flowState, no *refusal) answer {
 // does not exist.
 func (f *Flow) merged(r *http.Request, s *flowState) answer {
 	f.forgetBoth(s)
-	event := byUser(IdentityLinked, s.Ticket)
+	event := byUser(Merged, s.Ticket)
 	event.Identity = s.Linking.Second.Subject
 	f.tell(r.Context(), event)
 	return f.linked(r, s)

@@ -46,7 +46,7 @@ func (f *Flow) separate(r *http.Request, s *flowState, i identity) answer {
 
 // unlinked ends the unlinking: Auth0 lists the identity no more.
 func (f *Flow) unlinked(r *http.Request, s *flowState, gone candidate) answer {
-	event := byUser(IdentityUnlinked, s.Ticket)
+	event := byUser(Separated, s.Ticket)
 	event.Connection, event.Identity = gone.Connection, gone.Subject
 	f.tell(r.Context(), event)
 	s.Unlinking.Gone = gone.Connection

@@ -52,7 +52,7 @@ func TestAPersonUnlinksAnIdentity(t *testing.T) {
 	if got := w.identities("google-oauth2|117"); len(got) != 1 {
 		t.Errorf("the other user has the identities %v", got)
 	}
-	if e := w.log.last(); e.Kind != IdentityUnlinked || e.Identity != "google-oauth2|117" || e.Subject != "auth0|alice" || e.Connection != "google-oauth2" {
+	if e := w.log.last(); e.Kind != Separated || e.Identity != "google-oauth2|117" || e.Subject != "auth0|alice" || e.Connection != "google-oauth2" {
 		t.Errorf("told %+v", e)
 	}
 	b.open(b.at.String())
@@ -193,7 +193,7 @@ func TestUnlinkingIsBelievedWhenAuth0DoesNotListTheIdentity(t *testing.T) {
 				return nil
 			}
 			b.press("action", "unlink")
-			told := slices.Contains(w.log.kinds(), IdentityUnlinked)
+			told := slices.Contains(w.log.kinds(), Separated)
 			if c.page == (message{}) {
 				b.want(200, "of its own again")
 			} else {

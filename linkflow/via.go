@@ -41,8 +41,8 @@ func CheckVia(word string) error {
 	return nil
 }
 
-// Links tells whether v makes several identities one user.
-func (v Via) Links() bool { return v == ViaLinkAccount || v == ViaManagement }
+// Merges tells whether v makes several identities one user.
+func (v Via) Merges() bool { return v == ViaLinkAccount || v == ViaManagement }
 
 // Linking says by which rules identities are linked, with ViaManagement and
 // ViaLinkAccount; with the latter, the second sign-in is the Action's, and what it
@@ -108,7 +108,7 @@ func (cfg *Config) CheckVia() error {
 		{"pin_ip", l.PinIP},
 		{"trust_email", len(l.TrustEmail) > 0},
 	} {
-		if rule.given && !cfg.Via.Links() {
+		if rule.given && !cfg.Via.Merges() {
 			return fmt.Errorf("%s: only `via management` and `via link_account` link identities: choose one of them, or leave the word out", rule.word)
 		}
 	}

@@ -87,7 +87,7 @@ type Link struct {
 
 // identities tells whether the pages link identities.
 func (l *Link) identities() bool {
-	return l != nil && l.Via.Links()
+	return l != nil && l.Via.Merges()
 }
 
 // Route is a connection that some route uses.

@@ -140,7 +140,7 @@ func (w *world) wantIdentities(user string, want ...string) {
 func (w *world) wantNobodyLinked() {
 	w.Helper()
 	w.wantIdentities(alice, alice)
-	if slices.Contains(w.events.kinds(), linkflow.IdentityLinked) {
+	if slices.Contains(w.events.kinds(), linkflow.Merged) {
 		w.Errorf("success was claimed: %v", w.events)
 	}
 }
