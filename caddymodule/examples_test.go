@@ -61,10 +61,10 @@ func startExample(t *testing.T, name string) (*proxy, example) {
 		t.Setenv(name, value)
 	}
 	standIn := e.standIn(p.Tenant)
+	t.Setenv(strings.ToUpper(name)+"_UPSTREAM", standIn)
 	err = p.tryLoad(strings.NewReplacer(
 		"\n{\n\ttoken_vault", "\n{\n\tadmin off\n\ttoken_vault",
 		"https://{$", "{$",
-		"reverse_proxy "+e.provider, "reverse_proxy "+standIn,
 		regexp.QuoteMeta(e.provider), standIn,
 	).Replace(string(text)))
 	if err != nil {

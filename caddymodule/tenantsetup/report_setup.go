@@ -107,7 +107,7 @@ func WriteOutcome(w io.Writer, plan *Plan, out Outcome, file string) {
 		}
 	}
 	if out.Err == nil && len(out.Kept)+len(out.Variables)+len(plan.Adopted) > 0 {
-		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says what is still missing.\n")
+		fmt.Fprintf(w, "\nWith these in the environment, token-vault doctor says what is still missing. It cannot\nsee by which connections people are to sign in: enable those for new applications.\n")
 	}
 }
 

@@ -104,7 +104,8 @@ Left to you:
     expected   Never
     Dashboard  Security
 
-With these in the environment, token-vault doctor says what is still missing.
+With these in the environment, token-vault doctor says what is still missing. It cannot
+see by which connections people are to sign in: enable those for new applications.
 `
 	if out.String() != want {
 		t.Errorf("got:\n%s", out.String())
