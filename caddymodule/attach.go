@@ -30,10 +30,10 @@ type Attach struct {
 	Name string `json:"name,omitempty"`
 
 	// Word before the token, for `header`. Default: none.
-	Prefix string `json:"prefix,omitempty"`
+	Prefix string `json:"prefix,omitempty" text:"is part of a header"`
 
 	// User name, for `basic`. May be empty.
-	Username string `json:"username,omitempty"`
+	Username string `json:"username,omitempty" text:"may have spaces (RFC 7617)"`
 }
 
 func (a *Attach) validate() error {

@@ -310,7 +310,7 @@ func (c *Client) needs(mayMiss bool, id, secret string) (tenantsetup.Client, err
 		name, text string
 		value      *string
 	}{{"id", c.ID, &n.ID}, {"secret", c.Secret, &revealed}} {
-		value, err := expandText(caddy.NewReplacer(), field.text, false)
+		value, err := expandText(caddy.NewReplacer(), field.text)
 		if value == "" && err == nil {
 			err = errors.New("required")
 		}

@@ -16,26 +16,36 @@ import (
 // and so is any other brace; `\{` and `\}` are braces. An error names the field, never a
 // value.
 //
-// A new field takes part by being there. One that has to stay as it is written has
-// the tag `literal`, with the reason.
+// A new field takes part by being there, and is one word: white space in it is an error
+// too. One that may hold any text has the tag `text`, and one that has to stay as it is
+// written the tag `literal`, with the reason.
 func expanded[T any](config *T) (*T, error) {
 	e := new(T)
-	return e, expandValue(caddy.NewReplacer(), reflect.ValueOf(config).Elem(), reflect.ValueOf(e).Elem(), "", false)
+	return e, expandValue(caddy.NewReplacer(), reflect.ValueOf(config).Elem(), reflect.ValueOf(e).Elem(), "", oneWord)
 }
 
-// expandValue sets e to what v becomes; a word is an item of a list or a key.
-func expandValue(repl *caddy.Replacer, v, e reflect.Value, name string, word bool) error {
+// form is what a text may be.
+type form int
+
+const (
+	oneWord  form = iota
+	listWord      // an item of a list or a key
+	anyText
+)
+
+// expandValue sets e to what v becomes.
+func expandValue(repl *caddy.Replacer, v, e reflect.Value, name string, f form) error {
 	switch v.Kind() {
 	case reflect.String:
-		text, err := expandText(repl, v.String(), word)
-		if err != nil {
+		text, err := expandText(repl, v.String())
+		if err := cmp.Or(err, f.check(v.String(), text)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		e.SetString(text)
 	case reflect.Pointer:
 		if !v.IsNil() {
 			e.Set(reflect.New(v.Type().Elem()))
-			return expandValue(repl, v.Elem(), e.Elem(), name, false)
+			return expandValue(repl, v.Elem(), e.Elem(), name, f)
 		}
 	case reflect.Struct:
 		return expandFields(repl, v, e, name)
@@ -45,13 +55,13 @@ func expandValue(repl *caddy.Replacer, v, e reflect.Value, name string, word boo
 		}
 		for _, item := range v.Seq2() {
 			one := reflect.New(item.Type()).Elem()
-			if err := expandValue(repl, item, one, name, true); err != nil {
+			if err := expandValue(repl, item, one, name, listWord); err != nil {
 				return err
 			}
 			e.Set(reflect.Append(e, one))
 		}
 	case reflect.Map:
-		return expandMap(repl, v, e, name)
+		return expandMap(repl, v, e, name, f)
 	default:
 		e.Set(v)
 	}
@@ -72,20 +82,24 @@ func expandFields(repl *caddy.Replacer, v, e reflect.Value, name string) error {
 		if name != "" {
 			inner = name + ": " + inner
 		}
-		if err := expandValue(repl, value, into, inner, false); err != nil {
+		f := oneWord
+		if _, text := field.Tag.Lookup("text"); text {
+			f = anyText
+		}
+		if err := expandValue(repl, value, into, inner, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func expandMap(repl *caddy.Replacer, v, e reflect.Value, name string) error {
+func expandMap(repl *caddy.Replacer, v, e reflect.Value, name string, f form) error {
 	if !v.IsNil() {
 		e.Set(reflect.MakeMap(v.Type()))
 	}
 	for key, value := range v.Seq2() {
 		k, one := reflect.New(key.Type()).Elem(), reflect.New(value.Type()).Elem()
-		if err := cmp.Or(expandValue(repl, key, k, name, true), expandValue(repl, value, one, name, false)); err != nil {
+		if err := cmp.Or(expandValue(repl, key, k, name, listWord), expandValue(repl, value, one, name, f)); err != nil {
 			return err
 		}
 		if e.MapIndex(k).IsValid() {
@@ -96,7 +110,7 @@ func expandMap(repl *caddy.Replacer, v, e reflect.Value, name string) error {
 	return nil
 }
 
-func expandText(repl *caddy.Replacer, text string, word bool) (string, error) {
+func expandText(repl *caddy.Replacer, text string) (string, error) {
 	parts, err := parseText(text)
 	if err != nil {
 		return "", err
@@ -113,15 +127,24 @@ func expandText(repl *caddy.Replacer, text string, word bool) (string, error) {
 		}
 		value.WriteString(known)
 	}
-	if word && strings.ContainsFunc(value.String(), unicode.IsSpace) {
-		return "", fmt.Errorf("a word of a list has white space in it; the Caddyfile splits {$%s}, and nothing else, into words", variableIn(parts))
-	}
 	return value.String(), nil
+}
+
+// check tells what is wrong with what a text has become.
+func (f form) check(written, text string) error {
+	switch {
+	case f == anyText || !strings.ContainsFunc(text, unicode.IsSpace):
+		return nil
+	case f == listWord:
+		return fmt.Errorf("a word of a list has white space in it; the Caddyfile splits {$%s}, and nothing else, into words", variableIn(written))
+	}
+	return errors.New("white space in what has to be one word")
 }
 
 // variableIn is the environment variable that a text has, or else what variables
 // are called.
-func variableIn(parts []part) string {
+func variableIn(text string) string {
+	parts, _ := parseText(text)
 	for _, part := range parts {
 		if variable, ok := strings.CutPrefix(part.placeholder, "env."); ok {
 			return variable

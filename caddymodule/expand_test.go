@@ -236,6 +236,65 @@ func TestAWordOfAListThatBecomesTwoFailsTheLoad(t *testing.T) {
 	}
 }
 
+// What has to be one word is so wherever it comes from: a field that is added is one,
+// or says why not and stands in the list here.
+func TestATextThatBecomesNoWordFailsTheLoadAndNamesItsField(t *testing.T) {
+	t.Setenv("SPACED", " google-oauth2 ")
+	var free []string
+	check := func(name string, fresh func() any, expanded func(config any) error) {
+		var fields []string
+		texts(t, reflect.ValueOf(fresh()), name, func(name, literal string, _ reflect.Value) {
+			if literal == "" {
+				fields = append(fields, name)
+			}
+		})
+		for spaced, field := range fields {
+			config, n := fresh(), 0
+			texts(t, reflect.ValueOf(config), name, func(_, literal string, text reflect.Value) {
+				if literal != "" {
+					return
+				}
+				text.SetString(map[bool]string{true: "{env.SPACED}", false: "a"}[n == spaced])
+				n++
+			})
+			err := expanded(config)
+			if err == nil {
+				free = append(free, field)
+				continue
+			}
+			last := strings.ToLower(field[strings.LastIndex(field, ".")+1:])
+			if text := err.Error(); !strings.Contains(strings.ReplaceAll(text, "_", ""), last+": ") || !strings.Contains(text, "white space") || strings.Contains(text, "google") {
+				t.Errorf("%s: error %v", field, err)
+			}
+		}
+	}
+	check("Tenant", func() any { return new(caddymodule.Tenant) }, func(config any) error {
+		_, err := caddymodule.Expanded(config.(*caddymodule.Tenant))
+		return err
+	})
+	check("Handler", func() any { return new(caddymodule.Handler) }, func(config any) error {
+		_, err := caddymodule.Expanded(config.(*caddymodule.Handler))
+		return err
+	})
+	want := []string{
+		"Handler.Attach.Prefix", "Handler.Attach.Username", "Tenant.Client.Secret", "Tenant.Link.Client.Secret",
+		"Tenant.Link.ClientName", "Tenant.Link.Templates", "Tenant.Management.Secret",
+	}
+	if slices.Sort(free); !slices.Equal(free, want) {
+		t.Errorf("of more words than one may be %v, want %v", free, want)
+	}
+}
+
+func TestAConnectionIsOneWord(t *testing.T) {
+	p := newProxy(t)
+	for _, two := range []string{" " + google, google + " ", google + "\n", "google oauth2"} {
+		t.Setenv("CONN", two)
+		if err := p.tryLoad(p.caddyfile("token_vault {env.CONN}\nrespond ok")); err == nil || !strings.Contains(err.Error(), "connection: white space") {
+			t.Errorf("%q: error %v", two, err)
+		}
+	}
+}
+
 // No scopes is not the same as any.
 func TestAnEmptyListStaysOne(t *testing.T) {
 	e, err := caddymodule.Expanded(&caddymodule.Handler{MaxScopes: []string{}})

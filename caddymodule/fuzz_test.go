@@ -284,7 +284,7 @@ func FuzzExpandText(f *testing.F) {
 		if strings.Contains(text, "{file.") || strings.ContainsAny(text, "\x00\x01\x02") {
 			return
 		}
-		got, err := expandText(caddy.NewReplacer(), text, false)
+		got, err := expandText(caddy.NewReplacer(), text)
 		literal := strings.NewReplacer(`\{`, "\x00", `\}`, "\x01", "{env.CANARY}", "\x02").Replace(text)
 		if braces := strings.ContainsAny(literal, "{}"); braces {
 			if err == nil && !strings.Contains(literal, "{env.") {

@@ -123,9 +123,9 @@ var (
 //
 // Every text may hold placeholders such as `{env.AUTH0_CLIENT_SECRET}` or
 // `{file./run/secrets/auth0}`, except where it says otherwise. They are expanded
-// once, when the configuration loads. One that is missing or empty fails the load,
-// and so does any other brace but `\{` and `\}`; an item of a list is one word and has
-// no white space in it.
+// once, when the configuration loads. One that is missing or empty fails the load.
+// So does any other brace but `\{` and `\}`, and white space in all but secrets, names
+// that people see, `templates`, and what is attached.
 type Tenant struct {
 	// The tenant's or its custom domain's host, or an https URL of it. An http
 	// URL is accepted for loopback hosts only. Required.
@@ -179,7 +179,7 @@ type Client struct {
 	ID string `json:"id,omitempty"`
 
 	// The client secret. Required.
-	Secret string `json:"secret,omitempty"`
+	Secret string `json:"secret,omitempty" text:"is Auth0's to choose"`
 
 	// How the client authenticates: `client_secret_post` or
 	// `client_secret_basic`. Default: `client_secret_post`.
@@ -193,7 +193,7 @@ type Management struct {
 	ID string `json:"id,omitempty"`
 
 	// The client secret. Required.
-	Secret string `json:"secret,omitempty"`
+	Secret string `json:"secret,omitempty" text:"is Auth0's to choose"`
 }
 
 // Cache bounds what is kept in memory.

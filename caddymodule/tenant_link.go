@@ -84,7 +84,7 @@ type Link struct {
 
 	// How agents are called on the pages, by client id. One that is not listed
 	// is called by its id, marked as unverified.
-	ClientName map[string]string `json:"client_name,omitempty"`
+	ClientName map[string]string `json:"client_name,omitempty" text:"is for people"`
 
 	// What the pages call what they belong to, such as your product's name. Plain
 	// text: placeholders are not expanded. Default: Token Vault.
@@ -94,7 +94,7 @@ type Link struct {
 	// name: words (`text.json`), style sheet (`style.css`), icon (`icon.svg`),
 	// templates. What is not there stays as it is; a file that no page uses fails
 	// the load. They are read once, when the configuration loads. Default: none.
-	Templates string `json:"templates,omitempty"`
+	Templates string `json:"templates,omitempty" text:"is a path"`
 
 	// How a provider asks for consent. `auto`: who connects an account anew
 	// chooses it at the provider (`prompt=select_account`), since Auth0 does not
