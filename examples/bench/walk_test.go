@@ -68,9 +68,9 @@ func TestTheWaysOfARequestAreShort(t *testing.T) {
 // The bounds are what was reached; a change that needs more says why.
 const (
 	maxColdFiles     = 28
-	maxColdLines     = 5300
+	maxColdLines     = 5400
 	maxColdFunctions = 138
-	maxConnectFiles  = 34
+	maxConnectFiles  = 38
 )
 
 // checkoutDir is the root of the module that is measured.
