@@ -1,11 +1,16 @@
 package caddymodule_test
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+
+	"github.com/tokenvault/caddy-token-vault/caddymodule"
 )
 
 // setupInto runs setup, from nothing, with a file for the secrets.
@@ -136,4 +141,113 @@ func TestSetupMakesNothingWhereItCannotKeepTheSecrets(t *testing.T) {
 	if code, errOut, changes := setupInto(t, filepath.Join(t.TempDir(), "nowhere", "auth0.env")); code != 2 || changes != 0 {
 		t.Errorf("exit %d, %d changes\n%s", code, changes, errOut)
 	}
+}
+
+// Whoever can put another file in its place would have commands of theirs run by the
+// operator who reads it into a shell.
+func TestSetupKeepsSecretsInNoDirectoryThatOthersHave(t *testing.T) {
+	chmod := func(mode os.FileMode) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			if err := os.Chmod(dir, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	type way struct {
+		prepare func(t *testing.T, dir string) // of way/to/auth0.env, from where way begins
+		refused string                         // what is named, below dir
+	}
+	linked := func(t *testing.T, dir string) {
+		if err := os.Rename(dir+"/way", dir+"/real"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("./real/to/..", dir+"/way"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(below string, prepare func(*testing.T, string)) func(*testing.T, string) {
+		return func(t *testing.T, dir string) { prepare(t, dir+below) }
+	}
+	cases := map[string]way{
+		"everybody writes":                {at("/way/to", chmod(0o777)), "/way/to"},
+		"the group writes":                {at("/way/to", chmod(0o770)), "/way/to"},
+		"everybody writes above":          {at("/way", chmod(0o777)), "/way"},
+		"everybody writes to what it is":  {func(t *testing.T, dir string) { linked(t, dir); chmod(0o777)(t, dir+"/real") }, "/real"},
+		"ours":                            {chmod(0o755), ""},
+		"a link of ours":                  {linked, ""},
+		"as everybody's, but sticky":      {at("/way", chmod(0o777|os.ModeSticky)), ""},
+		"as everybody's, but sticky last": {at("/way/to", chmod(0o777|os.ModeSticky)), ""},
+	}
+	if os.Geteuid() == 0 { // who else may give files away?
+		chown := func(t *testing.T, name string) {
+			if err := os.Lchown(name, 65534, 65534); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cases["somebody else's"] = way{at("/way/to", chown), "/way/to"}
+		cases["somebody else's above"] = way{at("/way", chown), "/way"}
+		cases["somebody else's link"] = way{func(t *testing.T, dir string) { linked(t, dir); chown(t, dir+"/way") }, "/way"}
+	}
+	for what, c := range cases {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, private := range []string{"", "/way", "/way/to"} {
+				if err := os.MkdirAll(dir+private, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				chmod(0o700)(t, dir+private)
+			}
+			c.prepare(t, dir)
+			code, errOut, changes := setupInto(t, dir+"/way/to/auth0.env")
+			if c.refused == "" {
+				if code == 2 || changes == 0 {
+					t.Errorf("exit %d, %d changes\n%s", code, changes, errOut)
+				}
+				return
+			}
+			if code != 2 || changes != 0 || !strings.Contains(errOut, dir+c.refused+": ") {
+				t.Errorf("exit %d, %d changes\n%s", code, changes, errOut)
+			}
+			if files := filesIn(t, dir, ""); strings.Contains(fmt.Sprint(files), "auth0.env") {
+				t.Errorf("there are %v", files)
+			}
+		})
+	}
+}
+
+// Auth0 shows a secret once.
+func TestSetupsAtOnceLoseNoSecret(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "auth0.env")
+	var setups sync.WaitGroup
+	for setup := range 3 {
+		setups.Go(func() {
+			for i := range 10 {
+				if _, err := fmt.Fprintf(caddymodule.EnvFile(name), "export SECRET_%d_%d=x\n", setup, i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	setups.Wait()
+	data, err := os.ReadFile(name)
+	if n := strings.Count(string(data), "export "); err != nil || n != 30 {
+		t.Errorf("%d of 30 secrets are left, %v", n, err)
+	}
+	if left := filesIn(t, dir, ""); len(left) != 1 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+func TestASetupThatNeverEndedIsNamed(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "auth0.env")
+	if err := os.WriteFile(name+".lock", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, err := io.WriteString(caddymodule.EnvFile(name), "export SECRET=x\n")
+		if err == nil || !strings.Contains(err.Error(), name+".lock: another setup") {
+			t.Errorf("error %v", err)
+		}
+	})
 }
