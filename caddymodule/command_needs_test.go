@@ -148,7 +148,7 @@ http://localhost:8080 {
 	}
 }
 `
-	file := filepath.Join(t.TempDir(), "auth0.env")
+	file := filepath.Join(privateDir(t), "auth0.env")
 	code, out, errOut := command(t, t.Context(), config, "setup", "--create-agent", "--apply", "--env-file", file)
 	if code != 0 {
 		t.Fatalf("exit %d\n%s%s", code, out, errOut)

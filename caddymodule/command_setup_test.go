@@ -81,7 +81,7 @@ func TestSetupFromAnEmptyTenantToTheWholeFlow(t *testing.T) {
 	t.Setenv("AUTH0_MANAGEMENT_CLIENT_ID", "tenant-management")
 	t.Setenv("AUTH0_MANAGEMENT_CLIENT_SECRET", "tenant-management-secret")
 	config := p.expand(setupSite)
-	file := filepath.Join(t.TempDir(), "auth0.env")
+	file := filepath.Join(privateDir(t), "auth0.env")
 	if err := os.WriteFile(file, []byte("# by hand, and without an end of line"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,16 @@ func setupInto(t *testing.T, file string) (code int, errOut string, changes int)
 	return code, errOut, changes
 }
 
+// privateDir is a directory for secrets, whatever the umask.
+func privateDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // Whoever can read or replace the file would have the secrets. Nothing is made at
 // Auth0 before that is known.
 func TestSetupKeepsSecretsInNoFileThatOthersHave(t *testing.T) {
@@ -85,7 +95,7 @@ func TestSetupKeepsSecretsInNoFileThatOthersHave(t *testing.T) {
 	}
 	for what, prepare := range cases {
 		t.Run(what, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := privateDir(t)
 			file := filepath.Join(dir, "auth0.env")
 			if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
 				t.Fatal(err)
@@ -109,7 +119,7 @@ func TestSetupKeepsSecretsInNoFileThatOthersHave(t *testing.T) {
 }
 
 func TestWhoHasTheFileOpenReadsNoSecret(t *testing.T) {
-	dir := t.TempDir()
+	dir := privateDir(t)
 	name := filepath.Join(dir, "auth0.env")
 	if err := os.WriteFile(name, []byte("# old\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -138,7 +148,7 @@ func TestWhoHasTheFileOpenReadsNoSecret(t *testing.T) {
 }
 
 func TestSetupMakesNothingWhereItCannotKeepTheSecrets(t *testing.T) {
-	if code, errOut, changes := setupInto(t, filepath.Join(t.TempDir(), "nowhere", "auth0.env")); code != 2 || changes != 0 {
+	if code, errOut, changes := setupInto(t, filepath.Join(privateDir(t), "nowhere", "auth0.env")); code != 2 || changes != 0 {
 		t.Errorf("exit %d, %d changes\n%s", code, changes, errOut)
 	}
 }
@@ -190,8 +200,8 @@ func TestSetupKeepsSecretsInNoDirectoryThatOthersHave(t *testing.T) {
 	}
 	for what, c := range cases {
 		t.Run(what, func(t *testing.T) {
-			dir := t.TempDir()
-			for _, private := range []string{"", "/way", "/way/to"} {
+			dir := privateDir(t)
+			for _, private := range []string{"/way", "/way/to"} {
 				if err := os.MkdirAll(dir+private, 0o700); err != nil {
 					t.Fatal(err)
 				}
@@ -217,7 +227,7 @@ func TestSetupKeepsSecretsInNoDirectoryThatOthersHave(t *testing.T) {
 
 // Auth0 shows a secret once.
 func TestSetupsAtOnceLoseNoSecret(t *testing.T) {
-	dir := t.TempDir()
+	dir := privateDir(t)
 	name := filepath.Join(dir, "auth0.env")
 	var setups sync.WaitGroup
 	for setup := range 3 {
@@ -240,7 +250,7 @@ func TestSetupsAtOnceLoseNoSecret(t *testing.T) {
 }
 
 func TestASetupThatNeverEndedIsNamed(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "auth0.env")
+	name := filepath.Join(privateDir(t), "auth0.env")
 	if err := os.WriteFile(name+".lock", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
