@@ -56,7 +56,7 @@ const lockPatience = 10 * time.Second
 func (f envFile) lock() (unlock func(), err error) {
 	name := string(f) + ".lock"
 	for began := time.Now(); ; time.Sleep(lockPatience / 1000) {
-		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names it
 		switch {
 		case err == nil:
 			return func() { _ = os.Remove(name) }, file.Close()
