@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenvault/caddy-token-vault/vault/auth0test"
 )
@@ -67,5 +68,16 @@ func TestARefusedCallbackLeavesNoCodeInTheAddressBar(t *testing.T) {
 		if rec.Code != http.StatusMethodNotAllowed || rec.Body.Len() > 0 {
 			t.Errorf("%s is answered %d: %s", method, rec.Code, rec.Body)
 		}
+	}
+}
+
+// A flow that began with a very long returnTo still ends on a page that says why.
+func TestAMessageThatIsTooLongForAURLLeavesOutTheWayBack(t *testing.T) {
+	w := newWorld(t, auth0test.Settings{}, nil)
+	page := messagePage{ID: "an id", Again: "/auth/connect?" + strings.Repeat("x", 8000)}
+	b := w.browser().open(w.site.URL + w.flow.saidPage(t.Context(), said{"wrong_person", 403, nil, page, time.Now().Add(time.Minute).Unix()}))
+	b.want(403, titleOf(pageWrongPerson)).want(403, "an id")
+	if len(b.at.RawQuery) > maxSealed {
+		t.Errorf("its URL has %d bytes", len(b.at.RawQuery))
 	}
 }

@@ -71,6 +71,10 @@ func (m said) expires() int64 { return m.Expiry }
 // than that something is wrong.
 func (f *Flow) saidPage(ctx context.Context, m said) string {
 	text, err := seal(ctx, f.sealer, forMessage, m)
+	if err == nil && len(text) > maxSealed { // with a long returnTo; the link leads on as well
+		m.Page.Switch, m.Page.Again = nil, ""
+		text, err = seal(ctx, f.sealer, forMessage, m)
+	}
 	if err != nil {
 		return f.page("message", nil)
 	}
