@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,19 +165,19 @@ func TestTheFallbackGetsNoTokenThatTheFirstUpstreamRefused(t *testing.T) {
 // read is gone, and nobody gets half of it.
 func TestABodyThatTheFirstUpstreamReadIsGone(t *testing.T) {
 	f := startFallback(t, "token_vault google-oauth2")
-	var got string
+	var read atomic.Value // by the second one, which may go on after the answer
 	f.second.respond(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got = string(body)
+		read.Store(string(body))
 	})
 	f.Upstream.respond(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	for path, want := range map[string]string{"/dead": "hello", "/failing": ""} {
-		got = ""
+		read.Store("")
 		resp := f.open(t, noRedirects, f.request(t, http.MethodPost, path, strings.NewReader("hello")))
-		if got != want || (resp.StatusCode == http.StatusOK) != (want != "") {
+		if got := read.Load(); got != want || (resp.StatusCode == http.StatusOK) != (want != "") {
 			t.Errorf("%s: status %d, the fallback got %q", path, resp.StatusCode, got)
 		}
 	}
