@@ -195,7 +195,7 @@ const (
 func TestOneAgentsWaitsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := stubFlow(t, func(*http.Request) (int, string) { return 401, notConnectedBody }, nil)
-		texts := make([]string, 1000) // twice as many goroutines: the race detector takes 8128
+		texts := make([]string, crowd)
 		for i := range texts {
 			texts[i] = ticketFor(t, f, someone, calendar)
 		}
