@@ -2,5 +2,5 @@
 
 package linkflow
 
-// crowd is how many links one agent gets in tests.
-const crowd = 3000
+// manyLinks is how many links one agent gets in tests.
+const manyLinks = 3000

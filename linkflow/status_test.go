@@ -195,7 +195,7 @@ const (
 func TestOneAgentsWaitsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := stubFlow(t, func(*http.Request) (int, string) { return 401, notConnectedBody }, nil)
-		texts := make([]string, crowd)
+		texts := make([]string, manyLinks)
 		for i := range texts {
 			texts[i] = ticketFor(t, f, someone, calendar)
 		}
